@@ -1,0 +1,89 @@
+"""Every key and attribute of the table, by name. One table; an item is found by `pk` and `sk`.
+
+| item | pk | sk |
+|---|---|---|
+| connection | `C` + connection id | `C` |
+| member of a room | `R` + [namespace, room] | `M` + socket id |
+| member of a namespace's room of all | `A` + shard + [namespace] | `M` + socket id |
+| journal's head | `R` + [namespace, room] | `J` |
+| journal's entry | `R` + [namespace, room] | `E` + key |
+
+Two indexes: `beat` holds the open connections for the heartbeat, `log` a journal's entries by number.
+Names are JSON arrays in the keys, so that no two of them can be mistaken for each other.
+"""
+
+import json
+import zlib
+
+BEAT_INDEX = "beat"
+LOG_INDEX = "log"
+
+BEAT_SHARDS = tuple("0123")
+"""Partitions of the heartbeat's index; each is one query a minute, and takes 1,000 writes a second."""
+
+ALL_SHARDS = tuple("0123")
+"""Partitions of a namespace's room of all; each is one query of an emit to everybody."""
+
+CONNECTION = "C"
+HEAD = "J"
+MEMBER = "M"
+ENTRY = "E"
+
+CONNECTION_TTL = 3 * 3600
+"""Seconds that a connection's items may live; API Gateway ends the connection after two hours."""
+
+JOURNAL_TTL = 3600
+"""Seconds that a journal's items may outlive its end, so that late callers hear that it has expired."""
+
+
+def of_connection(connection_id: str) -> str:
+    """Return the pk of a connection."""
+    return CONNECTION + connection_id
+
+
+def of_room(namespace: str, room: str) -> str:
+    """Return the pk of a room's members and journal."""
+    return "R" + _name(namespace, room)
+
+
+def of_all(namespace: str, sid: str) -> str:
+    """Return the pk of the shard of a namespace's room of all that a socket is in."""
+    return _shards_of_all(namespace)[_spread(sid, len(ALL_SHARDS))]
+
+
+def of_members(namespace: str, room: str | None) -> list[str]:
+    """Return the pks that hold a room's members; room None is the namespace's room of all."""
+    return _shards_of_all(namespace) if room is None else [of_room(namespace, room)]
+
+
+def of_place(namespace: str, room: str | None, sid: str) -> str:
+    """Return the pk that holds a socket's membership of a room."""
+    return of_all(namespace, sid) if room is None else of_room(namespace, room)
+
+
+def beat_shard(connection_id: str) -> str:
+    """Return the partition of the heartbeat's index that a connection is in."""
+    return BEAT_SHARDS[_spread(connection_id, len(BEAT_SHARDS))]
+
+
+def pack_room(namespace: str, room: str) -> str:
+    """Return a (namespace, room) pair as the connection record lists it."""
+    return _name(namespace, room)
+
+
+def unpack_room(text: str) -> tuple[str, str]:
+    """Return the pair that `pack_room` wrote."""
+    namespace, room = json.loads(text)
+    return namespace, room
+
+
+def _shards_of_all(namespace: str) -> list[str]:
+    return [f"A{shard}{_name(namespace)}" for shard in ALL_SHARDS]
+
+
+def _name(*parts: str) -> str:
+    return json.dumps(parts, separators=(",", ":"))
+
+
+def _spread(text: str, among: int) -> int:
+    return zlib.crc32(text.encode()) % among

@@ -1,0 +1,71 @@
+"""The FIFO queue of work that has to happen after an invocation."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aws import clients
+from server.ports import PortError, Rejected, Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+log = logging.getLogger("fleeting.queue")
+
+_BATCH = 10  # the most that SendMessageBatch takes …
+_BATCH_BYTES = 262_144  # … and their size together (quotas of Amazon SQS)
+
+
+class FifoQueue:
+    """Fills `server.ports.Queue`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def put(self, jobs: Sequence[tuple[str, str]]) -> None:
+        for batch in _batches(jobs):
+            self._send(batch)
+
+    def _send(self, batch: Sequence[tuple[str, str]]) -> None:
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            # Fresh for each job and the same when the SDK repeats a call, which is all that it has to tell apart.
+            {
+                "Id": str(n),
+                "MessageBody": body,
+                "MessageGroupId": group,
+                "MessageDeduplicationId": secrets.token_hex(16),
+            }
+            for n, (group, body) in enumerate(batch)
+        ]
+        with clients.translated():
+            answer = clients.sqs().send_message_batch(QueueUrl=self._url, Entries=entries)
+        if failed := answer.get("Failed"):
+            reasons = ", ".join(sorted({failure["Code"] for failure in failed}))
+            kind = Rejected if all(failure["SenderFault"] for failure in failed) else Unavailable
+            raise kind(f"SQS did not take {len(failed)} of {len(batch)} jobs: {reasons}")
+
+    def retry_soon(self, receipt_handle: str) -> None:
+        """Let a message that failed come back in a second; by itself it would hold up its group for minutes."""
+        try:
+            with clients.translated():
+                clients.sqs().change_message_visibility(
+                    QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=1
+                )
+        except PortError:
+            log.warning("a failed job comes back only after the queue's visibility timeout", exc_info=True)
+
+
+def _batches(jobs: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    batches: list[list[tuple[str, str]]] = []
+    room = 0
+    for job in jobs:
+        size = len(job[1].encode())
+        if not batches or len(batches[-1]) == _BATCH or size > room:
+            batches.append([])
+            room = _BATCH_BYTES
+        batches[-1].append(job)
+        room -= size
+    return batches

@@ -1,0 +1,48 @@
+"""The members of rooms in DynamoDB: one item for each socket in each room, one Query a page to find them."""
+
+import time
+from collections.abc import Iterable, Sequence
+
+from aws import keys
+from aws.connections import place_key
+from aws.table import Item, Table, number, pack, text, unpack
+from server.records import Member, Membership
+
+
+class DynamoRooms:
+    """Fills `server.ports.Rooms`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def enter(self, namespace: str, rooms: Sequence[str | None], member: Member) -> None:
+        place = {
+            "connection": text(member.connection_id),
+            "ttl": number(int(time.time()) + keys.CONNECTION_TTL),
+        }
+        if member.info is not None:
+            place["info"] = pack(member.info)
+        self._table.put_all([place_key(Membership(namespace, room, member.sid)) | place for room in rooms])
+
+    def leave(self, memberships: Iterable[Membership]) -> None:
+        self._table.delete_all([place_key(membership) for membership in memberships])
+
+    def members(self, namespace: str, room: str | None) -> list[Member]:
+        return [_member(item) for pk in keys.of_members(namespace, room) for item in self._members(pk)]
+
+    def _members(self, pk: str) -> Iterable[Item]:
+        return self._table.query(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :member)",
+            FilterExpression="#ttl > :now",
+            ExpressionAttributeNames={"#ttl": "ttl"},
+            ExpressionAttributeValues={
+                ":pk": text(pk),
+                ":member": text(keys.MEMBER),
+                ":now": number(int(time.time())),
+            },
+            ConsistentRead=True,
+        )
+
+
+def _member(item: Item) -> Member:
+    return Member(item["sk"]["S"].removeprefix(keys.MEMBER), item["connection"]["S"], unpack(item.get("info")))

@@ -1,0 +1,79 @@
+"""The table, with what all its users share: batched writes, whole queries, and JSON in attributes."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from aws import clients
+from server.ports import Unavailable
+
+Item = dict[str, Any]
+"""An item in DynamoDB's notation: attribute name to ``{"S": …}``, ``{"N": …}`` or ``{"SS": …}``."""
+
+_BATCH = 25  # the most that BatchWriteItem takes
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+
+
+def text(value: str) -> dict[str, str]:
+    """Return a string attribute."""
+    return {"S": value}
+
+
+def number(value: int) -> dict[str, str]:
+    """Return a number attribute."""
+    return {"N": str(value)}
+
+
+def pack(value: Any) -> dict[str, str]:
+    """Return any JSON value as a string attribute, so that it comes back as it was (DynamoDB has no floats)."""
+    return text(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+
+
+def unpack(attribute: dict[str, str] | None) -> Any:
+    """Return the value that `pack` wrote; None for no attribute."""
+    return None if attribute is None else json.loads(attribute["S"])
+
+
+def key(pk: str, sk: str) -> Item:
+    """Return an item's primary key."""
+    return {"pk": text(pk), "sk": text(sk)}
+
+
+class Table:
+    """One DynamoDB table, by name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.client = clients.dynamodb()
+
+    def query(self, **parameters: Any) -> Iterator[Item]:
+        """Yield every item that a Query finds, one call a page."""
+        while True:
+            with clients.translated():
+                page = self.client.query(TableName=self.name, **parameters)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            parameters["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        """Write items, in as few calls as there can be."""
+        self._write([{"PutRequest": {"Item": item}} for item in items])
+
+    def delete_all(self, keys: Sequence[Item]) -> None:
+        """Delete items, in as few calls as there can be; those that do not exist are passed over."""
+        self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+
+    def _write(self, requests: Sequence[Any]) -> None:
+        for start in range(0, len(requests), _BATCH):
+            rest = list(requests[start : start + _BATCH])
+            for pause in (*_PAUSES, None):
+                with clients.translated():
+                    answer = self.client.batch_write_item(RequestItems={self.name: rest})
+                rest = list(answer.get("UnprocessedItems", {}).get(self.name, []))
+                if not rest:
+                    break
+                if pause is None:
+                    raise Unavailable(f"DynamoDB left {len(rest)} writes undone")
+                time.sleep(pause)

@@ -1,0 +1,120 @@
+"""What a chat room is, apart from any transport: created, looked up, written to, burned.
+
+A room is a journal of the same name: its data are title and owner's key, its entries are the messages.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from server import Entry, Server
+from server.exceptions import JournalExpiredError, JournalMissingError
+
+MIN_TTL = 60
+MAX_TTL = 7 * 24 * 3600
+DEFAULT_TTL = 3600
+"""Seconds that a room lives."""
+
+MAX_TITLE = 80
+MAX_NAME = 40
+MAX_TEXT = 4_000
+"""Characters."""
+
+MAX_ID = 64
+HISTORY = 100
+
+
+class Refused(Exception):
+    """A request that the chat declines, with a code for programs and a sentence for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def as_json(self) -> dict[str, str]:
+        return {"code": self.code, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A room as its visitors know it; `expires_at` is in Unix seconds."""
+
+    id: str
+    title: str
+    expires_at: int
+
+
+class Rooms:
+    """The chat's rooms, on a server's journals."""
+
+    def __init__(self, sio: Server) -> None:
+        self._sio = sio
+
+    def create(self, title: str, ttl: int, now: int) -> tuple[Room, str]:
+        """Make a room that lives `ttl` seconds from `now` (Unix seconds); returns it and its owner's key."""
+        owner_key = secrets.token_urlsafe(24)
+        room = Room(secrets.token_urlsafe(12), title, now + ttl)
+        data = {"title": title, "owner": _digest(owner_key)}
+        self._sio.journal(room.id).create(data, room.expires_at)
+        return room, owner_key
+
+    def find(self, room_id: str) -> Room:
+        """Return a room; Refused if there is none, or no more."""
+        return self._find(room_id)[0]
+
+    def _find(self, room_id: str) -> tuple[Room, dict[str, Any]]:
+        with _refusing():
+            if not 0 < len(room_id) <= MAX_ID:
+                raise JournalMissingError
+            record = self._sio.journal(room_id).read()
+        return Room(room_id, record.data["title"], record.expires_at), record.data
+
+    def append(self, room_id: str, message_id: str, author: dict[str, str], text: str) -> tuple[Entry, bool]:
+        """Number a message; returns its entry, and whether it is new: the same id again is the same message."""
+        with _refusing():
+            return self._sio.journal(room_id).append(message_id, {"from": author, "text": text})
+
+    def history(self, room_id: str) -> list[dict[str, Any]]:
+        """Return the last messages, oldest first."""
+        return [as_message(entry) for entry in self._sio.journal(room_id).entries(limit=HISTORY)]
+
+    def burn(self, room_id: str, owner_key: str) -> None:
+        """End a room now: everybody hears it and is disconnected, and nothing of it stays.
+
+        Refused with ``not_owner`` for a wrong key.
+        """
+        _, data = self._find(room_id)
+        if not hmac.compare_digest(data["owner"], _digest(owner_key)):
+            raise Refused("not_owner", "Only the one who created the room can burn it.")
+        journal = self._sio.journal(room_id)
+        with self._sio.batch():
+            members = self._sio.members(room_id)
+            journal.delete()  # first, so that nobody joins or writes any more
+            for member in members:
+                self._sio.emit("burned", {}, to=member.sid)
+                self._sio.disconnect(member.sid)
+        journal.delete()  # what was on its way in when the room went
+
+
+def as_message(entry: Entry) -> dict[str, Any]:
+    """Return an entry as the room's ``message`` event has it."""
+    return {"seq": entry.seq, "id": entry.key, **entry.body, "at": entry.at}
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except JournalMissingError:
+        raise Refused("no_such_room", "There is no such room. It may have burned.") from None
+    except JournalExpiredError:
+        raise Refused("expired", "This room's time is up.") from None
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

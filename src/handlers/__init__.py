@@ -1,0 +1,1 @@
+"""Lambda's entry points: an event in, one call, a result out."""

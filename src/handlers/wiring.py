@@ -1,0 +1,62 @@
+"""Puts application, server and AWS together, once a process; and keeps exceptions inside."""
+
+import importlib
+import logging
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import aws
+from server import Server
+from server.engine import Engine
+
+log = logging.getLogger("fleeting")
+log.setLevel(os.environ.get("LOG_LEVEL", "INFO"))
+
+Event = dict[str, Any]
+Result = TypeVar("Result")
+
+
+def load(path: str) -> Server:
+    """Return the application that `path` (``module:attribute``) names; ValueError if it is none."""
+    module, _, attribute = path.partition(":")
+    server = getattr(importlib.import_module(module), attribute or "sio", None)
+    if not isinstance(server, Server):
+        raise ValueError(f"APP={path} does not name a server.Server")
+    return server
+
+
+def engine() -> Engine:
+    """Return the engine of the application that the environment names (APP), bound to AWS."""
+    server = load(os.environ["APP"])
+    server.bind(aws.ports())
+    return Engine(
+        server, ping_interval=float(os.environ["PING_INTERVAL"]), ping_timeout=float(os.environ["PING_TIMEOUT"])
+    )
+
+
+def deadline(context: Any) -> int:
+    """Return when the invocation ends, in Unix milliseconds."""
+    return aws.now() + int(context.get_remaining_time_in_millis())
+
+
+def guarded(otherwise: Callable[[Event], Result]) -> Callable[[Callable[[Event, Any], Result]], Any]:
+    """Let no exception out of a handler: log it with its cause, and answer with `otherwise(event)`.
+
+    API Gateway would answer for a failed function with an error frame, which a Socket.IO client takes for a broken
+    server.
+    """
+
+    def decorate(handler: Callable[[Event, Any], Result]) -> Callable[[Event, Any], Result]:
+        @wraps(handler)
+        def safe(event: Event, context: Any) -> Result:
+            try:
+                return handler(event, context)
+            except Exception:
+                log.exception("%s failed", handler.__module__)
+                return otherwise(event)
+
+        return safe
+
+    return decorate

@@ -1,0 +1,265 @@
+"""What happens to a connection: opened, a frame received, closed, pinged; and what the queue brings back.
+
+This is the Lambda handlers' side of the server; an application sees none of it. Nothing here knows how an event
+arrived: a frame is a connection's id and a text.
+"""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from protocol import engineio, socketio
+from protocol.engineio import PacketType as EnginePacketType
+from protocol.errors import ProtocolError
+from protocol.socketio import PacketType
+from server import jobs
+from server.exceptions import ConnectionRefusedError
+from server.outbox import MARGIN, Outbox, group_of_connection, post
+from server.ports import Gone, PortError, Ports, Unavailable
+from server.records import Beat, Connection
+from server.server import Server
+from server.turn import Turn
+
+log = logging.getLogger("fleeting.engine")
+
+MAX_PAYLOAD = 32_768
+"""Bytes that API Gateway takes in one frame (quotas of WebSocket APIs)."""
+
+CONNECT_TIMEOUT = 45_000
+"""Milliseconds after which a connection that joined no namespace is closed, as in Node's server."""
+
+GRACE = 30_000
+"""Age in milliseconds below which a 410 does not end a connection: it may not exist *yet* """
+
+OPEN_PAUSE = 0.03
+"""Seconds between two tries at the open packet while the connection comes into being."""
+
+OPEN_PATIENCE = 10_000
+"""Milliseconds after which a connection that still answers 410 never came into being."""
+
+LAST_PATIENCE = 6_000
+"""Milliseconds that a busy recipient may take of an invocation; a job begins only with that much left."""
+
+BEAT_PERIOD = 60_000
+"""Milliseconds between two runs of the heartbeat; EventBridge has no shorter schedule."""
+
+CLIENT_DISCONNECT = "client disconnect"
+PING_TIMEOUT = "ping timeout"
+TRANSPORT_CLOSE = "transport close"
+TRANSPORT_ERROR = "transport error"
+
+
+class Engine:
+    """Runs a server's connections; the heartbeat's times are in seconds, deadlines in Unix milliseconds."""
+
+    def __init__(self, server: Server, *, ping_interval: float, ping_timeout: float) -> None:
+        self._server = server
+        self._interval = int(ping_interval * 1000)
+        self._timeout = int(ping_timeout * 1000)
+        # Half a period, so that a run that comes a little early or late neither doubles a ping nor leaves one out.
+        self._slack = min(BEAT_PERIOD // 2, self._interval // 4)
+
+    @property
+    def _ports(self) -> Ports:
+        return self._server.ports
+
+    # ------------------------------------------------------------------ opening
+    def open(self, connection_id: str, query: Mapping[str, str], environ: dict[str, Any]) -> int:
+        """Store a new session and order its open packet; returns the HTTP status of the upgrade.
+
+        The packet cannot be sent from here: the connection exists only once `$connect` has answered.
+        """
+        if query.get("EIO") != str(engineio.PROTOCOL) or query.get("transport", "websocket") not in _TRANSPORTS:
+            log.info("refused: this is not Engine.IO %d (%s)", engineio.PROTOCOL, dict(query))
+            return 400
+        if "sid" in query:
+            log.info("refused: no session %.40r", query["sid"])
+            return 400
+        connection = Connection(connection_id, secrets.token_urlsafe(15), self._ports.now(), environ)
+        handshake = engineio.Handshake(connection.session, (), self._interval, self._timeout, MAX_PAYLOAD)
+        job = jobs.Open(connection_id, connection.born, engineio.encode_packet(handshake.packet()))
+        self._ports.connections.open(connection)
+        self._ports.queue.put([(group_of_connection(connection_id), jobs.to_json(job))])
+        return 200
+
+    # ------------------------------------------------------------------ frames
+    def receive(self, connection_id: str, text: str, deadline: int) -> str | None:
+        """Handle one frame; returns the last frame of the answer, if there is one."""
+        try:
+            packet = engineio.decode_packet(text)
+            match packet.type:
+                case EnginePacketType.PONG:
+                    if not self._ports.connections.touch(connection_id, self._ports.now()):
+                        self._ports.wire.close(connection_id)
+                case EnginePacketType.MESSAGE:
+                    return self._message(connection_id, packet.data, deadline)
+                case EnginePacketType.CLOSE:
+                    self.close(connection_id, CLIENT_DISCONNECT, deadline)
+                case EnginePacketType.NOOP | EnginePacketType.UPGRADE:
+                    log.debug("%s: %s means nothing here", connection_id, packet.type.name)
+                case _:
+                    raise ProtocolError(f"a client does not send {packet.type.name}")
+        except ProtocolError as error:
+            log.warning("%s broke the protocol: %s", connection_id, error)
+            self.close(connection_id, TRANSPORT_ERROR, deadline)
+        return None
+
+    def _message(self, connection_id: str, data: str | bytes, deadline: int) -> str | None:
+        if isinstance(data, bytes):
+            raise ProtocolError("an attachment came without its event")
+        packet = socketio.decode_header(data)
+        if isinstance(packet, socketio.Pending):
+            raise ProtocolError("binary events are not taken over WebSocket")
+        connection = self._ports.connections.load(connection_id)
+        if connection is None:
+            self._ports.wire.close(connection_id)
+            return None
+        turn = Turn(self._ports, deadline, connection)
+        with self._server.run(turn):
+            self._dispatch(turn, connection, packet)
+        return turn.route_response
+
+    def _dispatch(self, turn: Turn, connection: Connection, packet: socketio.Packet) -> None:
+        if packet.type is PacketType.CONNECT:
+            self._connect(turn, connection, packet.namespace, packet.data)
+        elif packet.namespace not in connection.sockets:
+            log.info("%s is not in namespace %.80r: %s dropped", connection.id, packet.namespace, packet.type.name)
+        elif packet.type is PacketType.EVENT:
+            self._event(turn, connection, packet)
+        elif packet.type is PacketType.DISCONNECT:
+            self._server.leave(turn, connection, packet.namespace, CLIENT_DISCONNECT)
+        else:
+            log.info("%s sent %s, for which nothing waits", connection.id, packet.type.name)
+
+    def _connect(self, turn: Turn, connection: Connection, namespace: str, auth: Any) -> None:
+        server = self._server
+        if not server.serves(namespace):
+            error = {"message": "Invalid namespace"}
+            server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, error)
+            return
+        if socket := connection.sockets.get(namespace):
+            server.reply(turn, connection, PacketType.CONNECT, namespace, {"sid": socket.sid})
+            return
+        sid = secrets.token_urlsafe(15)
+        turn.join(connection, namespace, sid)
+        if server.always_connect:
+            server.reply(turn, connection, PacketType.CONNECT, namespace, {"sid": sid})
+        refusal = self._refusal(namespace, sid, connection.environ, auth)
+        if refusal is None:
+            if not server.always_connect:
+                server.reply(turn, connection, PacketType.CONNECT, namespace, {"sid": sid})
+            return
+        if namespace in connection.sockets:
+            turn.part(connection, namespace)
+        if server.always_connect:
+            server.reply(turn, connection, PacketType.DISCONNECT, namespace)
+        else:
+            server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, refusal)
+
+    def _refusal(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> dict[str, Any] | None:
+        """Ask the application; returns what CONNECT_ERROR says, or None where the client is welcome."""
+        refused = ConnectionRefusedError()
+        try:
+            _, answer = self._server.trigger("connect", namespace, sid, environ, auth)
+        except ConnectionRefusedError as error:
+            refused = error
+        except Exception:
+            log.exception("the connect handler of %s failed", namespace)
+        else:
+            if answer is not False:
+                return None
+        return refused.error_args
+
+    def _event(self, turn: Turn, connection: Connection, packet: socketio.Packet) -> None:
+        name, *args = packet.data
+        sid = connection.sockets[packet.namespace].sid
+        try:
+            handled, answer = self._server.trigger(name, packet.namespace, sid, *args)
+            if handled and packet.id is not None:
+                values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
+                self._server.reply(turn, connection, PacketType.ACK, packet.namespace, values, packet.id)
+        except Exception:
+            # As in python-socketio, the client gets no acknowledgement.
+            log.exception("the handler of %r in %s failed", name, packet.namespace)
+
+    # ------------------------------------------------------------------ closing
+    def close(self, connection_id: str, reason: str, deadline: int) -> None:
+        """End a connection from this side: tell the application, free what it held, and close it."""
+        self.closed(connection_id, reason, deadline)
+        self._ports.wire.close(connection_id)
+
+    def closed(self, connection_id: str, reason: str, deadline: int, *, grace: int = 0) -> None:
+        """Tell the application that a connection is gone, and free what it held; once, whoever calls."""
+        now = self._ports.now()
+        connection = self._ports.connections.claim(connection_id, at=now, born_before=now - grace)
+        if connection is None:
+            return
+        turn = Turn(self._ports, deadline, connection, closing=True)
+        with self._server.run(turn):
+            for namespace in list(connection.sockets):
+                self._server.leave(turn, connection, namespace, reason)
+        self._ports.connections.remove(connection)
+
+    def drop(self, connection_id: str) -> None:
+        """Close a connection and leave the rest to its `$disconnect`: the way out when nothing else works."""
+        self._ports.wire.close(connection_id)
+
+    # ------------------------------------------------------------------ the queue
+    def deliver(self, body: str, deadline: int) -> None:
+        """Do one job of the queue; what it raises brings the job back later."""
+        match jobs.from_json(body):
+            case jobs.Open() as job:
+                self._send_open(job, deadline)
+            case jobs.Post() as job:
+                self._send(job, deadline)
+            case jobs.Reap() as job:
+                self.closed(job.connection_id, TRANSPORT_CLOSE, deadline, grace=GRACE)
+                self._ports.rooms.leave(job.memberships)
+
+    def _send_open(self, job: jobs.Open, deadline: int) -> None:
+        while True:
+            try:
+                return post(self._ports, job.connection_id, job.frame, deadline=deadline - MARGIN)
+            except Gone:
+                if self._ports.now() > job.born + OPEN_PATIENCE:
+                    return self.closed(job.connection_id, TRANSPORT_CLOSE, deadline)
+                if self._ports.now() > deadline - MARGIN:
+                    raise Unavailable("the connection does not exist yet") from None
+                self._ports.sleep(OPEN_PAUSE)
+
+    def _send(self, job: jobs.Post, deadline: int) -> None:
+        if self._ports.now() > deadline - MARGIN - LAST_PATIENCE:
+            raise Unavailable("too little is left of this invocation for another job")
+        outbox = Outbox(self._ports, deadline, last_try=True)
+        for connection_id in job.to:
+            outbox.send(connection_id, job.frames)
+        outbox.flush()
+        for connection_id in outbox.stuck:
+            log.warning("%s took no frames for too long, and is closed: its client comes back", connection_id)
+            self.close(connection_id, TRANSPORT_ERROR, deadline)
+
+    # ------------------------------------------------------------------ the heartbeat
+    def beat(self, deadline: int) -> None:
+        """Ping the connections that are due; close those that missed their pong or never joined a namespace."""
+        outbox = Outbox(self._ports, deadline)
+        ping = engineio.encode_packet(engineio.Packet(EnginePacketType.PING))
+        overdue: list[tuple[Beat, str]] = []
+        for beat in self._ports.connections.beats():
+            now = self._ports.now()
+            silent = now - beat.seen + self._slack
+            if silent >= self._interval + self._timeout:
+                overdue.append((beat, PING_TIMEOUT))
+            elif not beat.joined and now - beat.born >= CONNECT_TIMEOUT:
+                overdue.append((beat, TRANSPORT_CLOSE))
+            elif silent >= self._interval:
+                outbox.send(beat.connection_id, [ping])
+        outbox.flush()
+        for beat, reason in overdue:
+            try:
+                self.close(beat.connection_id, reason, deadline)
+            except PortError:
+                log.exception("%s could not be closed; the next heartbeat tries again", beat.connection_id)
+
+
+_TRANSPORTS = ("websocket", "polling")  # Dart's client says polling unless told, and means the upgrade it asks for

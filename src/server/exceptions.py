@@ -1,0 +1,46 @@
+"""What the server raises, under python-socketio's names (``socketio.exceptions``)."""
+
+from typing import Any
+
+
+class SocketIOError(Exception):
+    """Base of everything in this module."""
+
+
+class ConnectionRefusedError(SocketIOError):
+    """Raised by a ``connect`` handler to refuse a client.
+
+    The first argument becomes the error's message, what follows becomes its data: the client's
+    ``connect_error`` gets ``{"message": …, "data": …}``.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        message = str(args[0]) if args else "Connection rejected by server"
+        self.error_args: dict[str, Any] = {"message": message}
+        if len(args) > 1:
+            self.error_args["data"] = args[1] if len(args) == 2 else list(args[1:])
+
+
+class UnknownSidError(SocketIOError, KeyError):
+    """No connected socket has this id in this namespace."""
+
+    def __str__(self) -> str:
+        sid, namespace = self.args
+        return f"no socket {sid!r} is connected to namespace {namespace!r}"
+
+
+class PacketTooLargeError(SocketIOError, ValueError):
+    """A packet is larger than API Gateway sends in one message."""
+
+
+class JournalMissingError(SocketIOError):
+    """The room has no journal: it was never created, or it was deleted."""
+
+
+class JournalExpiredError(SocketIOError):
+    """The room's journal is past its time."""
+
+
+class NotBoundError(SocketIOError, RuntimeError):
+    """The server was used before ``bind`` gave it its ports."""

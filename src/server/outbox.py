@@ -1,0 +1,173 @@
+"""An invocation's outbox: what its handlers emit, held until they are done, then sent.
+
+Each recipient's frames keep their order; recipients are served in parallel. What can't be sent now goes to the
+queue: rooms over `INLINE_LIMIT`, recipients that stay busy, and whatever would outlive the invocation.
+"""
+
+import logging
+import random
+import zlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from protocol import engineio
+from server import jobs
+from server.ports import Gone, PortError, Ports, Unavailable
+from server.records import Member, Membership
+
+log = logging.getLogger("fleeting.outbox")
+
+INLINE_LIMIT = 100
+"""Most recipients of one emit that the invocation serves itself."""
+
+SHARDS = 8
+"""Groups of the queue among which a larger room is divided; a recipient is always in the same one."""
+
+PAUSES = (0.05, 0.15, 0.45)
+"""Seconds between two tries at a busy recipient, each with a jitter of half of it either way."""
+
+LAST_PAUSES = (0.05, 0.15, 0.45, 1.0, 2.0)
+"""The same when it is the queue's turn, after which the connection is given up."""
+
+MARGIN = 2_000
+"""Milliseconds before the invocation's end at which sending stops, so that the queue can take the rest."""
+
+_PARALLEL = 16
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_PARALLEL, thread_name_prefix="outbox")
+
+
+def as_frames(packets: Iterable[str | bytes]) -> list[str]:
+    """Wrap a Socket.IO packet's header and attachments as Engine.IO text frames."""
+    return [engineio.encode_packet(engineio.Packet(engineio.PacketType.MESSAGE, part)) for part in packets]
+
+
+class Outbox:
+    """Collects frames and sends them in one `flush`; `deadline` is in Unix milliseconds.
+
+    A recipient that stays busy is left to the queue. With ``last_try`` (this *is* the queue's turn) it is named in
+    `stuck` instead: to put its frames behind those that came after them would break their order.
+    """
+
+    def __init__(self, ports: Ports, deadline: int, *, last_try: bool = False) -> None:
+        self._ports = ports
+        self._deadline = deadline - MARGIN
+        self._last_try = last_try
+        self.stuck: list[str] = []
+        self._frames: dict[str, list[str]] = {}
+        self._found_in: dict[str, list[Membership]] = {}
+        self._jobs: list[tuple[str, jobs.Job]] = []
+        self._detours: dict[str, str] = {}  # connection id -> group of the queue that it waits in
+        self._silenced: set[str] = set()
+
+    def silence(self, connection_id: str) -> None:
+        """Drop everything for a connection that is closing."""
+        self._silenced.add(connection_id)
+
+    def send(self, connection_id: str, frames: Iterable[str]) -> None:
+        """Append frames for one connection."""
+        if connection_id in self._silenced:
+            return
+        if group := self._detours.get(connection_id):
+            self._jobs.append((group, jobs.Post((connection_id,), tuple(frames))))
+        else:
+            self._frames.setdefault(connection_id, []).extend(frames)
+
+    def broadcast(self, namespace: str, room: str | None, members: Sequence[Member], frames: Sequence[str]) -> None:
+        """Append frames for everybody found in a room."""
+        if len(members) > INLINE_LIMIT:
+            self._shard(namespace, room, members, frames)
+            return
+        for member in members:
+            self._found_in.setdefault(member.connection_id, []).append(Membership(namespace, room, member.sid))
+            self.send(member.connection_id, frames)
+
+    def _shard(self, namespace: str, room: str | None, members: Sequence[Member], frames: Sequence[str]) -> None:
+        shards: dict[str, list[str]] = {}
+        for member in members:
+            if member.connection_id not in self._silenced:
+                group = f"{group_of(namespace, room or '')}-{zlib.crc32(member.connection_id.encode()) % SHARDS}"
+                shards.setdefault(group, []).append(member.connection_id)
+                # What comes later in this invocation must not overtake the queue.
+                self._detours[member.connection_id] = group
+        for group, to in shards.items():
+            for start in range(0, len(to), INLINE_LIMIT):
+                self._jobs.append((group, jobs.Post(tuple(to[start : start + INLINE_LIMIT]), tuple(frames))))
+
+    def flush(self, caller: str | None = None) -> str | None:
+        """Send everything; return the caller's last frame, which rides the route response.
+
+        Never raises: what could be neither sent nor queued is logged.
+        """
+        last = self._frames[caller].pop() if caller and self._frames.get(caller) else None
+        recipients = [(to, frames) for to, frames in self._frames.items() if frames]
+        serve = map if len(recipients) < 2 else _pool().map
+        unsent = list(serve(self._deliver, *zip(*recipients, strict=True))) if recipients else []
+        leftovers: list[tuple[str, jobs.Job]] = []
+        for (to, _), rest in zip(recipients, unsent, strict=True):
+            if rest and to == caller and last is not None:
+                rest, last = [*rest, last], None
+            if rest:
+                leftovers.append((group_of_connection(to), jobs.Post((to,), tuple(rest))))
+        self._enqueue([*leftovers, *self._jobs])
+        self._frames, self._jobs = {}, []
+        return last
+
+    def _deliver(self, connection_id: str, frames: Sequence[str]) -> list[str]:
+        """Post frames in order; return those that have to wait for the queue."""
+        sent = 0
+        try:
+            for frame in frames:
+                pauses = LAST_PAUSES if self._last_try else PAUSES
+                post(self._ports, connection_id, frame, deadline=self._deadline, pauses=pauses)
+                sent += 1
+        except Gone:
+            memberships = tuple(self._found_in.get(connection_id, ()))
+            self._jobs.append((group_of_connection(connection_id), jobs.Reap(connection_id, memberships)))
+        except Unavailable as error:
+            if self._last_try:
+                self.stuck.append(connection_id)
+                return []
+            log.warning("%s takes no frames for now (%s): the queue keeps %d", connection_id, error, len(frames) - sent)
+            return list(frames[sent:])
+        except PortError:
+            log.exception("a frame for %s was refused, and is lost", connection_id)
+            return list(frames[sent + 1 :])
+        return []
+
+    def _enqueue(self, entries: Sequence[tuple[str, jobs.Job]]) -> None:
+        if not entries:
+            return
+        try:
+            self._ports.queue.put([(group, jobs.to_json(job)) for group, job in entries])
+        except PortError:
+            log.exception("the queue refused %d jobs, which are lost", len(entries))
+
+
+def post(ports: Ports, connection_id: str, frame: str, *, deadline: int, pauses: Sequence[float] = PAUSES) -> None:
+    """Post one frame, and again while the recipient is busy; raises what the last try raised."""
+    for pause in (*pauses, None):
+        if ports.now() > deadline:
+            raise Unavailable("the invocation's time is up")
+        try:
+            ports.wire.post(connection_id, frame)
+            return
+        except Unavailable:
+            if pause is None:
+                raise
+            ports.sleep(pause * random.uniform(0.5, 1.5))
+
+
+def group_of(namespace: str, room: str) -> str:
+    """Return the queue's group for a room: SQS allows 128 characters, of a few kinds."""
+    digest = zlib.crc32(f"{namespace}\n{room}".encode("utf-8", "surrogatepass"))
+    return f"room-{digest:08x}"
+
+
+def group_of_connection(connection_id: str) -> str:
+    """Return the queue's group for what concerns one connection alone."""
+    return f"connection-{connection_id}"

@@ -1,0 +1,120 @@
+"""What the server needs of the world, as protocols; the package ``aws`` fills them in.
+
+Every call may fail with ``Unavailable``; the other errors are named where they occur.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from server.records import Beat, Change, Connection, Entry, JournalRecord, Member, Membership
+
+
+class PortError(Exception):
+    """Base of what a port raises."""
+
+
+class Unavailable(PortError):
+    """The service refused for now (throttled, 5xx, timed out): the same call may succeed later."""
+
+
+class Gone(PortError):
+    """The connection does not exist: closed, or not open yet."""
+
+
+class Rejected(PortError):
+    """The service will never take this call: too large, forbidden, malformed."""
+
+
+class Connections(Protocol):
+    """The connection records."""
+
+    def open(self, connection: Connection) -> None:
+        """Store a new connection; its last sign of life is its birth."""
+
+    def load(self, connection_id: str) -> Connection | None:
+        """Return the connection, or None if there is none or it is being closed."""
+
+    def change(self, connection_id: str, change: Change) -> bool:
+        """Write a handler's changes; False, and nothing written, if the connection is gone or being closed."""
+
+    def touch(self, connection_id: str, seen: int) -> bool:
+        """Note a sign of life; False if there is no such connection."""
+
+    def claim(self, connection_id: str, *, at: int, born_before: int) -> Connection | None:
+        """Take the right to close a connection, which only one caller gets.
+
+        None if there is no such connection, if it was born after `born_before`, or if another caller took it
+        less than a minute before `at`; an older claim is one that died half way, and can be taken over.
+        """
+
+    def remove(self, connection: Connection) -> None:
+        """Delete every membership of the connection, then its record."""
+
+    def beats(self) -> Iterable[Beat]:
+        """Yield every connection that is open."""
+
+
+class Rooms(Protocol):
+    """Who is in which room. Room ``None`` is the namespace's room of all."""
+
+    def enter(self, namespace: str, rooms: Sequence[str | None], member: Member) -> None:
+        """Put the member into the rooms; again is the same."""
+
+    def leave(self, memberships: Iterable[Membership]) -> None:
+        """Take sockets out of rooms; those who are not there are passed over."""
+
+    def members(self, namespace: str, room: str | None) -> list[Member]:
+        """Return who is in the room now (a consistent read)."""
+
+
+class Journals(Protocol):
+    """A room's record and its numbered log."""
+
+    def create(self, namespace: str, room: str, data: Any, expires_at: int) -> bool:
+        """Make a journal; False if the room has one."""
+
+    def read(self, namespace: str, room: str) -> JournalRecord | None: ...
+
+    def append(self, namespace: str, room: str, key: str, body: Any, at: int) -> tuple[Entry, bool]:
+        """Give the body the next number, once for each key.
+
+        Returns the entry and whether this call made it. Raises server.exceptions.JournalMissingError or
+        JournalExpiredError.
+        """
+
+    def entries(self, namespace: str, room: str, before: int | None, limit: int) -> list[Entry]:
+        """Return the last `limit` entries numbered below `before`, oldest first."""
+
+    def delete(self, namespace: str, room: str) -> None:
+        """Delete the record first, then the entries and memberships of the room."""
+
+
+class Wire(Protocol):
+    """API Gateway's @connections."""
+
+    def post(self, connection_id: str, frame: str) -> None:
+        """Send one text frame. Raises Gone, Rejected or Unavailable; returning means accepted, not received."""
+
+    def close(self, connection_id: str) -> None:
+        """Close the connection (1000); one that is gone already is passed over."""
+
+
+class Queue(Protocol):
+    """The FIFO queue: what has to happen after this invocation, in order within a group."""
+
+    def put(self, jobs: Sequence[tuple[str, str]]) -> None:
+        """Append jobs, each as (group, body)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that `Server.bind` takes. `now` gives Unix milliseconds, `sleep` takes seconds."""
+
+    connections: Connections
+    rooms: Rooms
+    journals: Journals
+    wire: Wire
+    queue: Queue
+    now: Callable[[], int]
+    sleep: Callable[[float], None]

@@ -1,0 +1,92 @@
+"""The values that the server keeps between two invocations, and hands to its ports.
+
+Times are Unix milliseconds unless a name says otherwise.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Socket:
+    """A connection's presence in one namespace: its socket id and its session (any JSON value)."""
+
+    sid: str
+    data: Any = None
+
+
+@dataclass(slots=True)
+class Connection:
+    """A client's connection: everything that one of its frames needs, in one read.
+
+    ``environ`` is what the ``connect`` handler gets, ``sockets`` maps a namespace to its socket, and
+    ``rooms`` holds the (namespace, room) pairs entered beside the two that every socket is in.
+    """
+
+    id: str
+    session: str
+    born: int
+    environ: dict[str, Any] = field(default_factory=dict)
+    sockets: dict[str, Socket] = field(default_factory=dict)
+    rooms: set[tuple[str, str]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Change:
+    """What a handler changed of a connection; written at once, in a single call."""
+
+    joined: dict[str, str] = field(default_factory=dict)  # namespace -> socket id
+    left: set[str] = field(default_factory=set)  # namespaces
+    data: dict[str, Any] = field(default_factory=dict)  # namespace -> session
+    entered: set[tuple[str, str]] = field(default_factory=set)  # (namespace, room)
+    exited: set[tuple[str, str]] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.joined or self.left or self.data or self.entered or self.exited)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What the heartbeat must know of a connection."""
+
+    connection_id: str
+    born: int
+    seen: int  # the last pong
+    joined: bool  # to any namespace, ever
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A socket in a room. ``info`` is what ``enter_room(info=…)`` was given: any JSON value."""
+
+    sid: str
+    connection_id: str
+    info: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The place of a socket in a room; room ``None`` is the namespace's room of all."""
+
+    namespace: str
+    room: str | None
+    sid: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """A journal's head: the application's data, Unix seconds of its end, the number of its last entry."""
+
+    data: Any
+    expires_at: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a journal. ``seq`` counts 1, 2, 3 …; ``at`` is when it was appended."""
+
+    key: str
+    seq: int
+    at: int
+    body: Any

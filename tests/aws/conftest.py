@@ -1,0 +1,63 @@
+"""AWS in this process: moto, with the table and the queue exactly as template.yaml has them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+
+from aws import clients
+
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+CONNECTIONS_URL = "https://api.execute-api.us-east-1.amazonaws.com/live"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a template's short functions (!Ref, !Sub …) as plain values."""
+
+
+def _plain(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    assert isinstance(node, yaml.MappingNode)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_multi_constructor("!", _plain)
+
+
+def template() -> dict[str, Any]:
+    loaded = yaml.load(TEMPLATE.read_text(), _Loader)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Make the stack's table and queue, and point the environment at them."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for client in (clients.dynamodb, clients.sqs, clients.connections):
+        client.cache_clear()
+    with mock_aws():
+        properties = dict(template()["Resources"]["Table"]["Properties"])
+        del properties["TimeToLiveSpecification"]
+        boto3.client("dynamodb").create_table(TableName="table", **properties)
+        queue = boto3.client("sqs").create_queue(QueueName="queue.fifo", Attributes={"FifoQueue": "true"})
+        environment = {"TABLE": "table", "QUEUE_URL": queue["QueueUrl"], "CONNECTIONS_URL": CONNECTIONS_URL}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield environment
+    for client in (clients.dynamodb, clients.sqs, clients.connections):
+        client.cache_clear()
+
+
+def items() -> list[dict[str, Any]]:
+    """Return everything in the table."""
+    return boto3.client("dynamodb").scan(TableName="table")["Items"]  # type: ignore[return-value]
