@@ -117,27 +117,25 @@ class Outbox:
         self._frames, self._jobs = {}, []
         return last
 
-    def _deliver(self, connection_id: str, frames: Sequence[str]) -> list[str]:
+    def _deliver(self, connection_id: str, frames: Sequence[str]) -> Sequence[str]:
         """Post frames in order; return those that have to wait for the queue."""
-        sent = 0
-        try:
-            for frame in frames:
-                pauses = LAST_PAUSES if self._last_try else PAUSES
+        pauses = LAST_PAUSES if self._last_try else PAUSES
+        for sent, frame in enumerate(frames):
+            try:
                 post(self._ports, connection_id, frame, deadline=self._deadline, pauses=pauses)
-                sent += 1
-        except Gone:
-            memberships = tuple(self._found_in.get(connection_id, ()))
-            self._jobs.append((group_of_connection(connection_id), jobs.Reap(connection_id, memberships)))
-        except Unavailable as error:
-            if self._last_try:
-                self.stuck.append(connection_id)
-                return []
-            log.warning("%s takes no frames for now (%s): the queue keeps %d", connection_id, error, len(frames) - sent)
-            return list(frames[sent:])
-        except PortError:
-            log.exception("a frame for %s was refused, and is lost", connection_id)
-            return list(frames[sent + 1 :])
-        return []
+            except Gone:
+                reap = jobs.Reap(connection_id, tuple(self._found_in.get(connection_id, ())))
+                self._jobs.append((group_of_connection(connection_id), reap))
+                break
+            except Unavailable as error:
+                if self._last_try:
+                    self.stuck.append(connection_id)
+                    break
+                log.warning("%s takes no frames for now, the queue keeps them: %s", connection_id, error)
+                return frames[sent:]
+            except PortError:
+                log.exception("a frame for %s was refused, and is lost", connection_id)
+        return ()
 
     def _enqueue(self, entries: Sequence[tuple[str, jobs.Job]]) -> None:
         if not entries:

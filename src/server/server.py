@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from protocol import socketio
 from protocol.socketio import PacketType
@@ -22,6 +22,8 @@ from server.registry import Handler, Registry, call_with
 from server.turn import Turn
 
 log = logging.getLogger("fleeting.server")
+
+H = TypeVar("H", bound=Handler)
 
 RESERVED_EVENTS = frozenset({"connect", "disconnect"})
 
@@ -97,24 +99,34 @@ class Server:
         return self._ports
 
     # ------------------------------------------------------------------ handlers
-    def on(
-        self, event: str, handler: Handler | None = None, namespace: str | None = None
-    ) -> Callable[[Handler], Handler]:
+    @overload
+    def on(self, event: str, handler: None = None, namespace: str | None = None) -> Callable[[H], H]: ...
+
+    @overload
+    def on(self, event: str, handler: H, namespace: str | None = None) -> H: ...
+
+    def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Any:
         """Register a handler: ``@sio.on("name", namespace=…)``, or ``sio.on("name", function)``."""
 
-        def register(function: Handler) -> Handler:
+        def register(function: H) -> H:
             self._registry.add(namespace or "/", event, function)
             return function
 
-        if handler is not None:
-            register(handler)
-        return register
+        return register if handler is None else register(handler)
 
-    def event(self, *args: Any, **kwargs: Any) -> Any:
+    @overload
+    def event(self, handler: H, /) -> H: ...
+
+    @overload
+    def event(self, /, *, namespace: str | None = None) -> Callable[[H], H]: ...
+
+    def event(self, handler: Any = None, /, *, namespace: str | None = None) -> Any:
         """Register a function under its own name: ``@sio.event`` or ``@sio.event(namespace=…)``."""
-        if len(args) == 1 and not kwargs and callable(args[0]):
-            return self.on(args[0].__name__)(args[0])
-        return lambda function: self.on(function.__name__, *args, **kwargs)(function)
+
+        def register(function: H) -> H:
+            return self.on(function.__name__, function, namespace)
+
+        return register if handler is None else register(handler)
 
     def serves(self, namespace: str) -> bool:
         """Tell whether clients may connect to a namespace."""

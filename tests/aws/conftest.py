@@ -60,4 +60,4 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
 
 def items() -> list[dict[str, Any]]:
     """Return everything in the table."""
-    return boto3.client("dynamodb").scan(TableName="table")["Items"]  # type: ignore[return-value]
+    return boto3.client("dynamodb").scan(TableName="table")["Items"]
