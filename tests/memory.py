@@ -39,8 +39,6 @@ class MemoryConnections:
         if record is None or record.closing:
             return False
         connection = record.connection
-        for namespace in change.left:
-            connection.sockets.pop(namespace, None)
         for namespace, sid in change.joined.items():
             connection.sockets[namespace] = Socket(sid)
             record.joined = True
@@ -48,6 +46,12 @@ class MemoryConnections:
             connection.sockets[namespace].data = copy.deepcopy(data)
         connection.rooms = (connection.rooms - change.exited) | change.entered
         return True
+
+    def leave(self, connection_id: str, namespace: str) -> bool:
+        record = self.records.get(connection_id)
+        if record is None or record.closing:
+            return False
+        return record.connection.sockets.pop(namespace, None) is not None
 
     def touch(self, connection_id: str, seen: int) -> bool:
         record = self.records.get(connection_id)
@@ -65,11 +69,9 @@ class MemoryConnections:
         record.closing = at
         return copy.deepcopy(record.connection)
 
-    def remove(self, connection: Connection) -> None:
-        for namespace, socket in connection.sockets.items():
-            rooms = [room for space, room in connection.rooms if space == namespace]
-            self._rooms.leave([Membership(namespace, room, socket.sid) for room in (socket.sid, None, *rooms)])
-        self.records.pop(connection.id, None)
+    def remove(self, connection_id: str, places: Sequence[Membership]) -> None:
+        self._rooms.leave(places)
+        self.records.pop(connection_id, None)
 
     def beats(self) -> Iterator[Beat]:
         for record in list(self.records.values()):

@@ -4,7 +4,7 @@ A record's sockets are attributes of their own, `sid:/chat` and `data:/chat`, so
 its own process, write beside each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -61,10 +61,6 @@ class DynamoConnections:
             update.assign("joined", number(1))
         for namespace, data in change.data.items():
             update.assign(_DATA + namespace, pack(data))
-        for namespace in change.left - change.joined.keys():
-            update.remove(_SID + namespace)
-        for namespace in change.left - change.data.keys():
-            update.remove(_DATA + namespace)
         if change.entered:
             update.add("rooms", change.entered)
         elif change.exited:
@@ -76,6 +72,12 @@ class DynamoConnections:
             rest.delete("rooms", change.exited)
             return self._update(connection_id, rest)
         return True
+
+    def leave(self, connection_id: str, namespace: str) -> bool:
+        update = _Update()
+        update.remove(_DATA + namespace)
+        sid = update.remove(_SID + namespace)
+        return self._update(connection_id, update, f"attribute_exists({sid})")
 
     def touch(self, connection_id: str, seen: int) -> bool:
         update = _Update()
@@ -93,16 +95,9 @@ class DynamoConnections:
         )
         return None if item is None else _connection(connection_id, item)
 
-    def remove(self, connection: Connection) -> None:
-        places = [
-            Membership(namespace, room, connection.sockets[namespace].sid)
-            for namespace, room in connection.rooms
-            if namespace in connection.sockets
-        ]
-        for namespace, socket in connection.sockets.items():
-            places += [Membership(namespace, room, socket.sid) for room in (socket.sid, None)]
+    def remove(self, connection_id: str, places: Sequence[Membership]) -> None:
         self._table.delete_all([place_key(place) for place in places])
-        self._table.delete_all([_key(connection.id)])
+        self._table.delete_all([_key(connection_id)])
 
     def beats(self) -> Iterator[Beat]:
         for shard in keys.BEAT_SHARDS:
@@ -115,11 +110,9 @@ class DynamoConnections:
                 connection_id = item["pk"]["S"].removeprefix(keys.CONNECTION)
                 yield Beat(connection_id, int(item["born"]["N"]), int(item["seen"]["N"]), "joined" in item)
 
-    def _update(self, connection_id: str, update: "_Update") -> bool:
-        item = self._conditional(
-            connection_id, ConditionExpression=IS_OPEN, ReturnValues="UPDATED_NEW", **update.parameters()
-        )
-        return item is not None
+    def _update(self, connection_id: str, update: "_Update", *conditions: str) -> bool:
+        condition = " AND ".join((IS_OPEN, *conditions))
+        return self._conditional(connection_id, ConditionExpression=condition, **update.parameters()) is not None
 
     def _conditional(self, connection_id: str, **parameters: Any) -> Item | None:
         """Update the record; None if the condition does not hold."""
@@ -146,8 +139,11 @@ class _Update:
     def assign(self, name: str, value: Item) -> None:
         self._clause("SET", f"{self._name(name)} = {self._value(value)}")
 
-    def remove(self, name: str) -> None:
-        self._clause("REMOVE", self._name(name))
+    def remove(self, name: str) -> str:
+        """Remove an attribute; returns its alias."""
+        alias = self._name(name)
+        self._clause("REMOVE", alias)
+        return alias
 
     def add(self, name: str, rooms: set[tuple[str, str]]) -> None:
         self._clause("ADD", f"{self._name(name)} {self._value(_packed(rooms))}")

@@ -27,7 +27,18 @@ def number(value: int) -> dict[str, str]:
 
 def pack(value: Any) -> dict[str, str]:
     """Return any JSON value as a string attribute, so that it comes back as it was (DynamoDB has no floats)."""
-    return text(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+    compact = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    # Escapes spend more bytes, but half of a surrogate pair, which a client may well send, is not UTF-8.
+    return text(compact if is_utf8(compact) else json.dumps(value))
+
+
+def is_utf8(value: str) -> bool:
+    """Tell whether a string can be stored as it is."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def unpack(attribute: dict[str, str] | None) -> Any:

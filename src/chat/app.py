@@ -31,6 +31,8 @@ def text_of(data: dict[str, Any], field: str, limit: int, code: str, what: str) 
     value = data.get(field)
     if not isinstance(value, str) or not value.strip() or len(value) > limit:
         raise Refused(code, f"{what} must have 1 to {limit:,} characters.")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise Refused(code, f"{what} must not hold half a character.")
     return value
 
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from aws import clients
 from handlers import wiring
 from handlers.environ import environ_of
 
-_engine = wiring.engine()
+_engine = wiring.engine(clients.sqs)
 
 
 @wiring.guarded(lambda event: {"statusCode": 500})

@@ -3,10 +3,11 @@
 import os
 from typing import Any
 
+from aws import clients
 from aws.queue import FifoQueue
 from handlers import wiring
 
-_engine = wiring.engine()
+_engine = wiring.engine(clients.connections, clients.sqs)
 _queue = FifoQueue(os.environ["QUEUE_URL"])
 
 

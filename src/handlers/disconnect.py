@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from aws import clients
 from handlers import wiring
 from server.engine import TRANSPORT_CLOSE
 
-_engine = wiring.engine()
+_engine = wiring.engine(clients.connections)
 
 
 @wiring.guarded(lambda event: {"statusCode": 200})

@@ -11,6 +11,7 @@ from handlers import wiring
 
 sio.bind(aws.ports())
 _adapter = Mangum(app, lifespan="off")
+wiring.ready()
 
 
 @wiring.guarded(lambda event: {"statusCode": 500, "headers": {"content-type": "application/json"}, "body": _ERROR})

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from aws import clients
 from handlers import wiring
 
-_engine = wiring.engine()
+_engine = wiring.engine(clients.connections)
 
 
 def _cut(event: wiring.Event) -> dict[str, Any]:

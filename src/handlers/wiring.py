@@ -1,5 +1,6 @@
 """Puts application, server and AWS together, once a process; and keeps exceptions inside."""
 
+import gc
 import importlib
 import logging
 import os
@@ -13,6 +14,7 @@ from server.engine import Engine
 
 log = logging.getLogger("fleeting")
 log.setLevel(os.environ.get("LOG_LEVEL", "INFO"))
+logging.getLogger("botocore").setLevel("WARNING")  # it tells at every cold start where its credentials are from
 
 Event = dict[str, Any]
 Result = TypeVar("Result")
@@ -27,13 +29,26 @@ def load(path: str) -> Server:
     return server
 
 
-def engine() -> Engine:
-    """Return the engine of the application that the environment names (APP), bound to AWS."""
+def engine(*clients: Callable[[], Any]) -> Engine:
+    """Return the engine of the application that the environment names (APP), bound to AWS.
+
+    The boto3 clients that a handler uses beside the table's are made here as well: what is made at import has a whole
+    processor, and the first event does not wait for it.
+    """
     server = load(os.environ["APP"])
     server.bind(aws.ports())
+    for client in clients:
+        client()
+    ready()
     return Engine(
         server, ping_interval=float(os.environ["PING_INTERVAL"]), ping_timeout=float(os.environ["PING_TIMEOUT"])
     )
+
+
+def ready() -> None:
+    """End the imports: from here on the collector works, and leaves alone what they loaded."""
+    gc.freeze()
+    gc.enable()
 
 
 def deadline(context: Any) -> int:

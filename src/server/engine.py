@@ -150,7 +150,7 @@ class Engine:
             if not server.always_connect:
                 server.reply(turn, connection, PacketType.CONNECT, namespace, {"sid": sid})
             return
-        if namespace in connection.sockets:
+        if namespace in connection.sockets and turn.release(connection, namespace):
             turn.part(connection, namespace)
         if server.always_connect:
             server.reply(turn, connection, PacketType.DISCONNECT, namespace)
@@ -195,11 +195,12 @@ class Engine:
         connection = self._ports.connections.claim(connection_id, at=now, born_before=now - grace)
         if connection is None:
             return
+        places = connection.places()
         turn = Turn(self._ports, deadline, connection, closing=True)
         with self._server.run(turn):
             for namespace in list(connection.sockets):
                 self._server.leave(turn, connection, namespace, reason)
-        self._ports.connections.remove(connection)
+        self._ports.connections.remove(connection_id, places)
 
     def drop(self, connection_id: str) -> None:
         """Close a connection and leave the rest to its `$disconnect`: the way out when nothing else works."""

@@ -10,7 +10,8 @@ from server.exceptions import JournalExpiredError, JournalMissingError
 from server.ports import Ports
 from server.records import Entry, JournalRecord
 
-MAX_KEY = 128
+MAX_KEY = 256
+"""Bytes."""
 
 
 class Journal:
@@ -37,10 +38,10 @@ class Journal:
         """Append an entry (JSON) under the next number; the same key again changes nothing.
 
         Returns the entry and whether this call made it. Raises JournalMissingError, JournalExpiredError, and
-        ValueError for a key that is empty or longer than 128 characters.
+        ValueError for a key that is empty, longer than 256 bytes, or not UTF-8.
         """
-        if not 0 < len(key) <= MAX_KEY:
-            raise ValueError(f"a key has 1 to {MAX_KEY} characters, not {len(key)}")
+        if not 0 < len(key.encode()) <= MAX_KEY:
+            raise ValueError(f"a key has 1 to {MAX_KEY} bytes, not {len(key.encode())}")
         return self._ports.journals.append(*self._where, key, body, self._ports.now())
 
     def entries(self, before: int | None = None, limit: int = 100) -> list[Entry]:

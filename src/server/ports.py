@@ -38,6 +38,12 @@ class Connections(Protocol):
     def change(self, connection_id: str, change: Change) -> bool:
         """Write a handler's changes; False, and nothing written, if the connection is gone or being closed."""
 
+    def leave(self, connection_id: str, namespace: str) -> bool:
+        """Take the connection's socket out of a namespace, its session included.
+
+        False if it is not there any more, or the connection is being closed: somebody else is ending it.
+        """
+
     def touch(self, connection_id: str, seen: int) -> bool:
         """Note a sign of life; False if there is no such connection."""
 
@@ -48,8 +54,8 @@ class Connections(Protocol):
         less than a minute before `at`; an older claim is one that died half way, and can be taken over.
         """
 
-    def remove(self, connection: Connection) -> None:
-        """Delete every membership of the connection, then its record."""
+    def remove(self, connection_id: str, places: Sequence[Membership]) -> None:
+        """Delete a connection's places, then its record."""
 
     def beats(self) -> Iterable[Beat]:
         """Yield every connection that is open."""

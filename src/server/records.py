@@ -30,19 +30,26 @@ class Connection:
     sockets: dict[str, Socket] = field(default_factory=dict)
     rooms: set[tuple[str, str]] = field(default_factory=set)
 
+    def places(self) -> list["Membership"]:
+        """Return every place that the connection's sockets hold."""
+        own = [
+            Membership(name, room, socket.sid) for name, socket in self.sockets.items() for room in (socket.sid, None)
+        ]
+        entered = [Membership(name, room, self.sockets[name].sid) for name, room in self.rooms if name in self.sockets]
+        return own + entered
+
 
 @dataclass(slots=True)
 class Change:
     """What a handler changed of a connection; written at once, in a single call."""
 
     joined: dict[str, str] = field(default_factory=dict)  # namespace -> socket id
-    left: set[str] = field(default_factory=set)  # namespaces
     data: dict[str, Any] = field(default_factory=dict)  # namespace -> session
     entered: set[tuple[str, str]] = field(default_factory=set)  # (namespace, room)
     exited: set[tuple[str, str]] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return bool(self.joined or self.left or self.data or self.entered or self.exited)
+        return bool(self.joined or self.data or self.entered or self.exited)
 
 
 @dataclass(frozen=True, slots=True)

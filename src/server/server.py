@@ -278,7 +278,9 @@ class Server:
             self.leave(turn, connection, space, "server disconnect")
 
     def leave(self, turn: Turn, connection: Connection, namespace: str, reason: str) -> None:
-        """Tell the application that a socket is gone, then free its places."""
+        """Tell the application that a socket is gone, then free its places; once, however many turns say so."""
+        if not turn.release(connection, namespace):
+            return
         sid = connection.sockets[namespace].sid
         try:
             self.trigger("disconnect", namespace, sid, reason)

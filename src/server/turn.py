@@ -29,6 +29,7 @@ class Turn:
         self._changes: dict[str, Change] = {}
         self._entering: list[tuple[str, list[str | None], Member]] = []
         self._leaving: list[Membership] = []
+        self._left: set[Membership] = set()
         if caller:
             self._remember(caller)
             if closing:
@@ -65,7 +66,10 @@ class Turn:
         found = self.ports.rooms.members(namespace, room)
         for member in found:
             self._homes[namespace, member.sid] = member.connection_id
-        return found
+        return [member for member in found if Membership(namespace, room, member.sid) not in self._left]
+
+    def _is_closing(self, connection: Connection) -> bool:
+        return self.closing and connection is self.caller
 
     # ------------------------------------------------------------------ changing
     def _change(self, connection: Connection) -> Change:
@@ -78,21 +82,25 @@ class Turn:
         self._change(connection).joined[namespace] = sid
         self._entering.append((namespace, [sid, None], Member(sid, connection.id)))
 
+    def release(self, connection: Connection, namespace: str) -> bool:
+        """Take the right to end a socket, which only one turn gets: a frame and `$disconnect` may run at once."""
+        if self._is_closing(connection) or namespace in self._change(connection).joined:
+            return True
+        return self.ports.connections.leave(connection.id, namespace)
+
     def part(self, connection: Connection, namespace: str) -> None:
-        """Take the connection's socket out of a namespace and of all its rooms there."""
+        """Take the connection's socket out of a namespace, once released, and out of all its rooms there."""
         sid = connection.sockets.pop(namespace).sid
         del self._homes[namespace, sid]
         rooms = {room for space, room in connection.rooms if space == namespace}
         connection.rooms -= {(namespace, room) for room in rooms}
         change = self._change(connection)
-        self._entering = [entry for entry in self._entering if (entry[0], entry[2].sid) != (namespace, sid)]
         change.entered -= {(namespace, room) for room in rooms}
         change.data.pop(namespace, None)
-        if change.joined.pop(namespace, None) is not None:
-            return  # nothing of it was written yet
-        change.left.add(namespace)
-        change.exited |= {(namespace, room) for room in rooms}
-        self._leaving += [Membership(namespace, room, sid) for room in (sid, None, *rooms)]
+        self._entering = [entry for entry in self._entering if (entry[0], entry[2].sid) != (namespace, sid)]
+        if change.joined.pop(namespace, None) is None:  # else nothing of it was written yet
+            change.exited |= {(namespace, room) for room in rooms}
+            self._leave(connection, [Membership(namespace, room, sid) for room in (sid, None, *rooms)])
 
     def enter(self, connection: Connection, namespace: str, room: str, info: Any) -> None:
         """Put the connection's socket into a room."""
@@ -113,11 +121,17 @@ class Turn:
         self._entering = [
             entry for entry in self._entering if (entry[0], entry[1], entry[2].sid) != (namespace, [room], sid)
         ]
-        self._leaving.append(Membership(namespace, room, sid))
+        self._leave(connection, [Membership(namespace, room, sid)])
         connection.rooms.discard((namespace, room))
         change = self._change(connection)
         change.entered.discard((namespace, room))
         change.exited.add((namespace, room))
+
+    def _leave(self, connection: Connection, places: list[Membership]) -> None:
+        if self._is_closing(connection):
+            self._left.update(places)  # all its places are about to be freed at once
+        else:
+            self._leaving += places
 
     def save(self, connection: Connection, namespace: str, data: Any) -> None:
         """Replace the session of the connection's socket in a namespace."""
@@ -140,7 +154,7 @@ class Turn:
     def _write(self, connection_id: str, change: Change) -> bool:
         if not change:
             return True
-        if self.closing and self.caller and connection_id == self.caller.id:
+        if self._is_closing(self._loaded[connection_id]):
             return False  # the record is about to be removed
         if self.ports.connections.change(connection_id, change):
             return True

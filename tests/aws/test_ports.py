@@ -61,7 +61,8 @@ class TestConnections:
     def test_leaving_a_namespace(self, ports: Ports) -> None:
         opened(ports)
         ports.connections.change("conn=", Change(joined={"/": "s", "/x": "t"}, data={"/": {"k": 1}}))
-        ports.connections.change("conn=", Change(left={"/"}))
+        assert ports.connections.leave("conn=", "/")
+        assert not ports.connections.leave("conn=", "/"), "only one may end a socket"
         loaded = ports.connections.load("conn=")
         assert loaded
         assert list(loaded.sockets) == ["/x"]
@@ -81,6 +82,7 @@ class TestConnections:
         assert ports.connections.load("conn=") is None, "a connection that is being closed takes no more frames"
         assert not ports.connections.touch("conn=", NOW + 2)
         assert not ports.connections.change("conn=", Change(data={"/": {}}))
+        assert not ports.connections.leave("conn=", "/")
 
     def test_an_abandoned_close_is_taken_over(self, ports: Ports) -> None:
         opened(ports)
@@ -111,7 +113,7 @@ class TestConnections:
         ports.rooms.enter("/", ["s", None, *(f"r{n}" for n in range(30))], member)
         connection = ports.connections.load("conn=")
         assert connection
-        ports.connections.remove(connection)
+        ports.connections.remove("conn=", connection.places())
         assert ports.connections.load("conn=") is None
         assert not list(ports.connections.beats())
         assert not any(ports.rooms.members("/", room) for room in ["s", None, *(f"r{n}" for n in range(30))])

@@ -11,9 +11,11 @@ from tests.memory import World
 class Rig:
     """A world and a server in it; `client()` connects one."""
 
-    def __init__(self, *, interval: float = 120, timeout: float = 60, **options: Any) -> None:
+    def __init__(
+        self, sio: Server | None = None, *, interval: float = 120, timeout: float = 60, **options: Any
+    ) -> None:
         self.world = World()
-        self.sio = Server(**options)
+        self.sio = sio or Server(**options)
         self.sio.bind(self.world.ports)
         self.engine = Engine(self.sio, ping_interval=interval, ping_timeout=timeout)
         self._count = 0

@@ -205,6 +205,29 @@ class TestEnding:
             rig.engine.closed(client.id, "transport close", rig.world.deadline)
         assert heard == ["transport close"]
 
+    @pytest.mark.parametrize("frame_first", [True, False])
+    def test_a_disconnect_packet_and_the_end_of_the_connection_at_once(self, rig: Rig, frame_first: bool) -> None:
+        """A client that says goodbye and hangs up: two invocations, each of which may be first."""
+        heard: list[str] = []
+        client = rig.client("/")
+
+        @rig.sio.event
+        def disconnect(sid: str, reason: str) -> None:
+            heard.append(reason)
+            if len(heard) == 1:  # the other one begins while this one is at it
+                if frame_first:
+                    rig.engine.closed(client.id, "transport close", rig.world.deadline)
+                else:
+                    client.send("41")
+
+        if frame_first:
+            client.send("41")
+        else:
+            rig.engine.closed(client.id, "transport close", rig.world.deadline)
+        assert heard == ["client disconnect" if frame_first else "transport close"]
+        assert not rig.world.rooms.items
+        assert not rig.world.connections.records
+
     def test_the_others_hear_of_it_and_the_one_who_left_is_not_posted_to(self, rig: Rig) -> None:
         rig.sio.on("disconnect", lambda sid, reason: rig.sio.emit("left", room="room"))
         a, b = rig.client("/"), rig.client("/")

@@ -1,0 +1,79 @@
+# make run    the chat on this machine            make test   everything that is tested in minutes
+# make check  linters and types                   make slow   what takes longer
+# make bench  what is measured                    make lock   lock files from pyproject.toml (needs uv)
+
+PYTHON ?= python3
+PORT ?= 3000
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input
+BUNDLE := src/web/socket.io.esm.min.js
+UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+
+.DELETE_ON_ERROR:
+.PHONY: run test slow check bench lock chromium clean
+
+run: .venv/run.stamp $(BUNDLE)
+	@$(BIN)/python -m gateway template.yaml --port $(PORT) --parameter-overrides PublicUrl=http://localhost:$(PORT) $(ARGS)
+
+test: .venv/dev.stamp $(BUNDLE) chromium
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+slow: .venv/dev.stamp $(BUNDLE) chromium
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: .venv/dev.stamp .venv-sam/stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yaml
+	env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
+
+bench: .venv/dev.stamp $(BUNDLE)
+	$(BIN)/python -m bench.cold_start
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say which with PYTHON=…" >&2; exit 1; }
+	@echo "Making .venv …"
+	@$(PYTHON) -m venv .venv
+
+.venv/run.stamp: requirements.lock | .venv/bin/python
+	@echo "Installing Python packages (a minute) …"
+	@$(PIP) --require-hashes -r $<
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock | .venv/bin/python
+	@echo "Installing Python packages for development (two minutes) …"
+	@$(PIP) --require-hashes -r $<
+	@touch $@ .venv/run.stamp
+
+.venv-sam/stamp: requirements-sam.lock
+	@echo "Installing SAM CLI into .venv-sam (a minute) …"
+	@$(PYTHON) -m venv .venv-sam
+	@.venv-sam/bin/python -m pip --disable-pip-version-check install --quiet --no-input --require-hashes -r $<
+	@touch $@
+
+node_modules/stamp: package-lock.json package.json
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' || { echo "Node 20 or newer is needed." >&2; exit 1; }
+	@echo "Installing the page's npm package …"
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(BUNDLE): node_modules/stamp
+	@cp node_modules/socket.io-client/dist/$(notdir $@) $@
+
+# The browser tests need Chromium; root on Debian gets it here, anybody else is told how.
+chromium:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { echo "Installing Chromium …"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } } || \
+	  echo "No Chromium: the browser tests are skipped. To run them: sudo apt-get install chromium"
+
+lock:
+	$(UV) --group dev -o requirements-dev.lock
+	$(UV) --group gateway -c requirements-dev.lock -o requirements.lock
+	$(UV) --group lambda -c requirements-dev.lock -o src/requirements.txt
+	$(UV) --group sam -o requirements-sam.lock
+	npm install --package-lock-only
+
+clean:
+	rm -rf .venv .venv-sam node_modules $(BUNDLE) .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

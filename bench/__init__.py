@@ -1,0 +1,1 @@
+"""What is measured: as ratios, side by side in one run."""
