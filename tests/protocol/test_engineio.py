@@ -281,7 +281,7 @@ def accepts_or_refuses(read: Callable[[str], object], text: str) -> None:
     try:
         read(text)
     except ProtocolError as error:
-        assert str(error)
+        assert str(error)  # noqa: PT017
 
 
 @given(st.text(st.characters()) | st.binary().map(lambda data: data.decode("latin-1")))

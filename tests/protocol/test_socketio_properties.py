@@ -138,7 +138,7 @@ def accepts_or_refuses(text: str) -> None:
     try:
         result = decode_header(text)
     except ProtocolError as error:
-        assert str(error)
+        assert str(error)  # noqa: PT017
         return
     while isinstance(result, Pending):
         result = result.attach(b"x")

@@ -1,0 +1,57 @@
+"""The gateway in its three guises, and a browser."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.e2e.processes import ROOT, Gateway
+
+SCREENSHOTS = ROOT / ".cache" / "screenshots"
+CHROMIUM = shutil.which("chromium")
+
+# As root it has no sandbox of its own; the rest keeps it from asking the network for things of its own.
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+if not (ROOT / "node_modules" / "socket.io-client").exists():
+    raise pytest.UsageError("node_modules is missing: run the tests with `make test`, which installs it")
+
+
+@pytest.fixture(scope="session")
+def one_origin() -> Iterator[Gateway]:
+    """The gateway as a deployment behind a CDN: one origin, /socket.io/."""
+    with Gateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def own_address() -> Iterator[Gateway]:
+    """The gateway as a deployment without a CDN: the socket at the WebSocket API's own address."""
+    with Gateway(single_origin=False) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def fresh() -> Iterator[Gateway]:
+    """The gateway that runs every invocation in a new process."""
+    with Gateway("--fresh") as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: sudo apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
