@@ -6,7 +6,8 @@ PYTHON ?= python3
 PORT ?= 3000
 ARGS ?=
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input
+# The lock files are complete, so nothing is left to resolve.
+PIP := -m pip --disable-pip-version-check install --quiet --no-input --no-deps --require-hashes
 BUNDLE := src/web/socket.io.esm.min.js
 UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
@@ -39,18 +40,18 @@ bench: .venv/dev.stamp $(BUNDLE)
 
 .venv/run.stamp: requirements.lock | .venv/bin/python
 	@echo "Installing Python packages (a minute) …"
-	@$(PIP) --require-hashes -r $<
+	@$(BIN)/python $(PIP) -r $<
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock | .venv/bin/python
 	@echo "Installing Python packages for development (two minutes) …"
-	@$(PIP) --require-hashes -r $<
+	@$(BIN)/python $(PIP) -r $<
 	@touch $@ .venv/run.stamp
 
 .venv-sam/stamp: requirements-sam.lock
 	@echo "Installing SAM CLI into .venv-sam (a minute) …"
 	@$(PYTHON) -m venv .venv-sam
-	@.venv-sam/bin/python -m pip --disable-pip-version-check install --quiet --no-input --require-hashes -r $<
+	@.venv-sam/bin/python $(PIP) -r $<
 	@touch $@
 
 node_modules/stamp: package-lock.json package.json

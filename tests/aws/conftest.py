@@ -6,35 +6,13 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 from moto import mock_aws
 
 from aws import clients
+from gateway.template import load
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 CONNECTIONS_URL = "https://api.execute-api.us-east-1.amazonaws.com/live"
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads a template's short functions (!Ref, !Sub …) as plain values."""
-
-
-def _plain(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return loader.construct_scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    assert isinstance(node, yaml.MappingNode)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_multi_constructor("!", _plain)
-
-
-def template() -> dict[str, Any]:
-    loaded = yaml.load(TEMPLATE.read_text(), _Loader)
-    assert isinstance(loaded, dict)
-    return loaded
 
 
 @pytest.fixture
@@ -46,7 +24,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     for client in (clients.dynamodb, clients.sqs, clients.connections):
         client.cache_clear()
     with mock_aws():
-        properties = dict(template()["Resources"]["Table"]["Properties"])
+        properties = dict(load(TEMPLATE)["Resources"]["Table"]["Properties"])
         del properties["TimeToLiveSpecification"]
         boto3.client("dynamodb").create_table(TableName="table", **properties)
         queue = boto3.client("sqs").create_queue(QueueName="queue.fifo", Attributes={"FifoQueue": "true"})

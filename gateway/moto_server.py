@@ -1,0 +1,234 @@
+"""DynamoDB and SQS for the gateway: moto in a process of its own, and how the gateway starts and stops it.
+
+moto's backends are plain Python objects without locks, so its application is called on the event loop itself:
+one request at a time, in the order of arrival.
+"""
+
+import asyncio
+import contextlib
+import io
+import itertools
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from gateway import bootstrap
+from gateway.errors import GatewayError
+
+_READY = b"ready\n"
+_FIRST_SEQUENCE_NUMBER = 18_849_496_460_467_696_128  # 20 digits, as the service's
+_SENT = ("AmazonSQS.SendMessage", "AmazonSQS.SendMessageBatch", "AmazonSQS.ChangeMessageVisibility")
+
+
+class MotoServer:
+    """The embedded AWS. `endpoint` is known at once, `start` returns when it answers.
+
+    `on_sent(queue_url)` is called after messages were put on a queue.
+    """
+
+    def __init__(self, account_id: str, on_sent: Callable[[str], None]) -> None:
+        # The port is ours from here on: the child gets the socket itself.
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.endpoint = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._account_id = account_id
+        self._on_sent = on_sent
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def start(self, timeout: float = 60) -> None:
+        """Start the process. Raises GatewayError if it ends or is not ready in `timeout` seconds."""
+        os.set_inheritable(self._socket.fileno(), True)
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway.moto_server",
+            str(self._socket.fileno()),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=[self._socket.fileno()],
+            env={
+                **os.environ,
+                bootstrap.PARENT: str(os.getpid()),
+                "PYTHONPATH": os.pathsep.join(filter(None, [_package_root(), os.environ.get("PYTHONPATH")])),
+                "MOTO_ACCOUNT_ID": self._account_id,
+            },
+            start_new_session=True,
+        )
+        self._socket.close()
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(timeout):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            line = b""
+        if line != _READY:
+            await self.close()
+            raise GatewayError("the embedded AWS did not start; its own words are above")
+        self._reader = asyncio.create_task(self._read(self._process.stdout))
+
+    async def close(self) -> None:
+        """Kill the process."""
+        self._socket.close()
+        if self._reader is not None:
+            self._reader.cancel()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        while line := await stream.readline():
+            self._on_sent(line.decode().strip())
+
+
+def _package_root() -> str:
+    return str(Path(__file__).resolve().parent.parent)
+
+
+# ---------------------------------------------------------------- the child
+
+
+class OneAtATime:
+    """An ASGI application around a WSGI one, which it calls without threads."""
+
+    def __init__(self, wsgi: Callable[..., Iterable[bytes]], on_answer: Callable[[str, bytes, int], None]) -> None:
+        self._wsgi = wsgi
+        self._on_answer = on_answer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        parts = []
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            parts.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        body = b"".join(parts)
+        environ = _environ(scope, body)
+        status, headers, answer = self._call(environ)
+        self._on_answer(environ.get("HTTP_X_AMZ_TARGET", ""), body, status)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    def _call(self, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        started: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+            started[:] = [int(status.split(" ", 1)[0]), headers]
+
+        result = self._wsgi(environ, start_response)
+        try:
+            answer = b"".join(result)
+        finally:
+            if hasattr(result, "close"):
+                result.close()
+        names = {name.lower() for name, _ in started[1]}
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in started[1]]
+        if "content-length" not in names:
+            headers.append((b"content-length", str(len(answer)).encode()))
+        return started[0], headers, answer
+
+
+def _environ(scope: Any, body: bytes) -> dict[str, Any]:
+    # PEP 3333.
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_NAME": scope["server"][0],
+        "SERVER_PORT": str(scope["server"][1]),
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope["headers"]:
+        key = name.decode("latin-1").upper().replace("-", "_")
+        if key == "CONTENT_TYPE":
+            environ[key] = value.decode("latin-1")
+        elif key != "CONTENT_LENGTH":
+            environ[f"HTTP_{key}"] = value.decode("latin-1")
+    return environ
+
+
+def _repair_fifo() -> None:
+    """Repair moto's FIFO queues in two points.
+
+    A group that failed as a batch comes back with its first message last: moto takes a message whose visibility
+    timeout has passed out of its set of pending ones while it walks the queue, so the first message of the group is
+    still held back by the second, which is then given out before it. And sequence numbers are random or absent, where
+    the service's grow.
+    """
+    from moto.sqs.models import SQSBackend
+
+    receive, send = SQSBackend.receive_message, SQSBackend.send_message
+    numbers = itertools.count(_FIRST_SEQUENCE_NUMBER, 256)
+
+    def receive_message(self: Any, queue_name: str, *args: Any, **kwargs: Any) -> Any:
+        pending = self.get_queue(queue_name).pending_messages
+        pending.difference_update([message for message in pending if message.visible])
+        return receive(self, queue_name, *args, **kwargs)
+
+    def send_message(self: Any, queue_name: str, *args: Any, **kwargs: Any) -> Any:
+        message = send(self, queue_name, *args, **kwargs)
+        if self.get_queue(queue_name).fifo_queue:
+            message.sequence_number = str(next(numbers))
+        return message
+
+    SQSBackend.receive_message = receive_message  # type: ignore[method-assign]
+    SQSBackend.send_message = send_message  # type: ignore[method-assign]
+
+
+def _tell(target: str, body: bytes, status: int) -> None:
+    if status == 200 and target in _SENT:
+        with contextlib.suppress(ValueError, KeyError, BrokenPipeError):
+            print(json.loads(body)["QueueUrl"], flush=True)
+
+
+def serve(fd: int) -> None:
+    """Serve on the listening socket `fd` until the process is killed, or its standard input ends."""
+    bootstrap.die_with_parent()
+    import moto.dynamodb.responses
+    import moto.sqs.responses  # noqa: F401
+    import uvicorn
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    _repair_fifo()
+    config = uvicorn.Config(
+        OneAtATime(DomainDispatcherApplication(create_backend_app), _tell),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        http="httptools",
+        # boto3 takes a kept connection again after any pause; one that was closed meanwhile costs it a retry.
+        timeout_keep_alive=86400,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+
+    async def main() -> None:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), lambda: os.read(0, 1) or os._exit(0))
+        print(_READY.decode(), end="", flush=True)
+        await server.serve(sockets=[socket.socket(fileno=fd)])
+
+    asyncio.run(main(), debug=False)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

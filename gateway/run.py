@@ -1,0 +1,281 @@
+"""Puts the parts together: template to stack, stack to what runs, and the end of all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway import resources
+from gateway.aws_queue import AwsQueue
+from gateway.console import Console
+from gateway.errors import GatewayError, TemplateError, UsageError
+from gateway.functions import Functions, Pool, environment
+from gateway.http_api import HttpApi
+from gateway.moto_server import MotoServer
+from gateway.parameters import parameter_values
+from gateway.schedules import run_schedule
+from gateway.settings import Settings
+from gateway.shell import Server, bind
+from gateway.sources import Poller
+from gateway.specs import FunctionSpec
+from gateway.stack import Stack
+from gateway.template import expand, load
+from gateway.websocket_api import WebSocketApi
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+SINGLE_ORIGIN = "/socket.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to run and how; the command line's options under the same names. `every` in seconds."""
+
+    template: Path = Path("template.yaml")
+    host: str = "127.0.0.1"
+    port: int = 3000
+    endpoint_url: str | None = None
+    app: str | None = None
+    parameter_overrides: Mapping[str, str] = field(default_factory=dict)
+    every: float | None = None
+    fresh: bool = False
+    settings: Settings = field(default_factory=Settings)
+
+
+class Gateway:
+    """A running stack. `url` is the one origin, such as `http://127.0.0.1:3000`."""
+
+    def __init__(self, options: Options, listening: socket.socket, console: Console) -> None:
+        self.options = options
+        self.settings = options.settings
+        self.console = console
+        port = listening.getsockname()[1]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
+        # What events call the domain: the address at which this machine serves the API.
+        self.authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.url = f"http://{self.authority}"
+        self.websocket_apis: list[WebSocketApi] = []
+        self.http_api: HttpApi | None = None
+        self._pollers: dict[str, list[Poller]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # ---- addresses
+
+    def websocket_stage(self, stage: str) -> WebSocketApi | None:
+        """Return the API that has a stage, or None."""
+        return next((api for api in self.websocket_apis if stage in api.spec.stages), None)
+
+    def websocket_at(self, path: str) -> tuple[WebSocketApi, str] | None:
+        """Return the API and the stage that an upgrade at `path` reaches, or None.
+
+        A stage has two addresses, `/{stage}` and `/{stage}/`; `/socket.io/` is the one origin's, and reaches the first
+        stage of the first API.
+        """
+        if path.removesuffix("/") == SINGLE_ORIGIN and self.websocket_apis:
+            api = self.websocket_apis[0]
+            return api, next(iter(api.spec.stages), "")
+        stage = path[1:].removesuffix("/")
+        found = self.websocket_stage(stage) if path.startswith("/") and stage and "/" not in stage else None
+        return None if found is None else (found, stage)
+
+    # ---- parts
+
+    def add_apis(self, stack: Stack, functions: Functions) -> None:
+        """Serve the stack's APIs."""
+        for websocket in stack.websocket_apis():
+            for stage in websocket.stages:
+                if self.websocket_stage(stage) is not None:
+                    stack.unsupported[websocket.logical_id] = f"second WebSocket API with a stage {stage}"
+            self.websocket_apis.append(WebSocketApi(websocket, functions.submit, self.settings, self.authority))
+        for http in stack.http_apis():
+            if self.http_api is None:
+                self.http_api = HttpApi(http, functions.submit, self.settings, self.authority, self.console.note)
+            else:
+                stack.unsupported[http.logical_id] = "second HTTP API"
+
+    def add_sources(self, stack: Stack, functions: Functions, sqs: SQSClient, executor: ThreadPoolExecutor) -> None:
+        """Poll the stack's queues and run its schedules."""
+        for mapping in stack.mappings():
+            url = stack.queue_urls[mapping.queue]
+            poller = Poller(
+                mapping,
+                AwsQueue(sqs, url, executor),
+                functions.submit,
+                self.settings,
+                self.console.note,
+                notified=self.options.endpoint_url is None,
+            )
+            self._pollers.setdefault(url, []).append(poller)
+            self._start(mapping.logical_id, poller.run())
+        for schedule in stack.schedules():
+            period = self.options.every or schedule.period
+            if period is None:
+                stack.unsupported[schedule.logical_id] = f"schedule {schedule.expression} (--every runs it)"
+                continue
+            self._start(schedule.logical_id, run_schedule(schedule, period, functions.submit, self.settings))
+
+    def _start(self, logical_id: str, work: Coroutine[Any, Any, None]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.console.note(f"{logical_id} has stopped: {type(error).__name__}: {error}")
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(ended)
+        self._tasks.append(task)
+
+    def queue_changed(self, url: str) -> None:
+        """There may be a message on the queue at `url`."""
+        name = url.rsplit("/", 1)[-1]
+        for known, pollers in self._pollers.items():
+            if known.rsplit("/", 1)[-1] == name:
+                for poller in pollers:
+                    poller.wake()
+
+    def addresses(self) -> list[tuple[str, str]]:
+        """Return each API's address and logical id."""
+        found = [
+            (f"ws://{self.authority}/{stage}", api.spec.logical_id)
+            for api in self.websocket_apis
+            for stage in api.spec.stages
+        ]
+        if self.http_api is not None:
+            found.append((f"{self.url}/", self.http_api.spec.logical_id))
+        return found
+
+    async def stop(self) -> None:
+        """Close the clients, and end polling and schedules."""
+        for api in self.websocket_apis:
+            api.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def running(options: Options, console: Console | None = None) -> AsyncIterator[Gateway]:
+    """Run a template in this process's event loop: ready when entered, gone without a trace when left.
+
+    Raises GatewayError where it cannot start.
+    """
+    console = console or Console()
+    settings = options.settings
+    root = options.template.resolve().parent
+    template = load(options.template)
+    overrides, extra_path = _with_app(options, template.get("Parameters", {}))
+    values = parameter_values(template.get("Parameters", {}), overrides)
+    async with contextlib.AsyncExitStack() as ends:
+        try:
+            listening = bind(options.host, options.port)
+        except OSError as error:
+            raise GatewayError(f"cannot listen on {options.host}:{options.port}: {error.strerror or error}") from None
+        ends.callback(listening.close)
+        gateway = Gateway(options, listening, console)
+        moto: asyncio.Task[None] | None = None
+        if options.endpoint_url is None:
+            server = MotoServer(settings.account_id, gateway.queue_changed)
+            ends.push_async_callback(server.close)
+            endpoint = server.endpoint
+            console.progress("Starting DynamoDB and SQS …")
+            moto = asyncio.create_task(server.start())
+            # Expanding the template takes this process as long as starting takes the other.
+            await asyncio.sleep(0)
+        else:
+            endpoint = options.endpoint_url
+        try:
+            expanded = await asyncio.to_thread(expand, template, values, settings)
+            stack = Stack(expanded, values, root, endpoint, settings)
+            tables, queues, functions = stack.tables(), stack.queues(), stack.functions()
+        except BaseException:
+            if moto is not None:
+                moto.cancel()
+                await asyncio.gather(moto, return_exceptions=True)
+            raise
+        if moto is not None:
+            await moto
+        dynamodb, sqs = resources.clients(endpoint, settings)
+        stack.queue_urls = await asyncio.to_thread(resources.create, dynamodb, sqs, tables, queues)
+
+        _check_app(options, functions)
+        pools = {
+            function.logical_id: Pool(
+                function,
+                environment(function, endpoint, extra_path, settings),
+                settings,
+                console,
+                fresh=options.fresh,
+            )
+            # Again, now that the queues' addresses are known.
+            for function in (_localised(spec, gateway.authority, stack) for spec in stack.functions())
+        }
+        started = Functions(pools, settings)
+        ends.push_async_callback(started.close)
+        gateway.add_apis(stack, started)
+        console.progress(f"Starting {len(pools)} functions …")
+        await started.prestart()
+
+        executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sqs")
+        ends.callback(executor.shutdown, wait=False, cancel_futures=True)
+        web = Server(gateway, listening)
+        ends.push_async_callback(web.stop)
+        await web.start()
+        ends.push_async_callback(gateway.stop)
+        gateway.add_sources(stack, started, sqs, executor)
+        stack.name_the_rest()
+        for logical_id, what in stack.unsupported.items():
+            console.note(f"Not run here: {logical_id} ({what})")
+        yield gateway
+
+
+def _with_app(options: Options, parameters: Mapping[str, object]) -> tuple[dict[str, str], str | None]:
+    """Return the overrides and the folder that `--app FILE.py:NAME` adds. Raises UsageError."""
+    overrides = dict(options.parameter_overrides)
+    if options.app is None:
+        return overrides, None
+    file, _, name = options.app.rpartition(":")
+    if not file or not name.isidentifier() or not file.endswith(".py"):
+        raise UsageError(f"--app takes FILE.py:NAME, not {options.app}")
+    path = Path(file)
+    if not path.is_file():
+        raise UsageError(f"--app: no file {file}")
+    if not path.stem.isidentifier():
+        raise UsageError(f"--app: {path.name} cannot be imported, its name is no Python identifier")
+    if "App" not in parameters:
+        raise UsageError("--app: the template has no parameter App")
+    if "App" in overrides:
+        raise UsageError("--app and --parameter-overrides App=… exclude each other")
+    overrides["App"] = f"{path.stem}:{name}"
+    return overrides, str(path.resolve().parent)
+
+
+def _check_app(options: Options, functions: list[FunctionSpec]) -> None:
+    if options.app is None:
+        return
+    path = Path(options.app.rpartition(":")[0]).resolve()
+    for function in functions:
+        code = function.code.resolve()
+        taken = (code / path.stem).is_dir() or (code / path.name).is_file()
+        if taken and code != path.parent:
+            raise UsageError(f"--app: {function.logical_id} has a module {path.stem} of its own; rename {path.name}")
+
+
+def _localised(spec: FunctionSpec, authority: str, stack: Stack) -> FunctionSpec:
+    """Return a function whose variables name this machine wherever they named an API of the stack."""
+    settings = stack.settings
+    ids = "|".join(str(stack.reference(name)) for name in stack.of_type("AWS::ApiGatewayV2::Api"))
+    if not ids:
+        return spec
+    host = rf"({ids})\.execute-api\.{re.escape(settings.region)}\.{re.escape(settings.url_suffix)}(:443)?(?![\w.-])"
+    pattern = re.compile(rf"\b(http|ws)s://{host}")
+    changed = {name: pattern.sub(rf"\1://{authority}", value) for name, value in spec.environment.items()}
+    return replace(spec, environment=changed)
+
+
+__all__ = ["Gateway", "GatewayError", "Options", "TemplateError", "UsageError", "running"]

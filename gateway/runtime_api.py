@@ -1,0 +1,130 @@
+"""The Lambda Runtime API for one worker: HTTP/1.1 on a loopback port, kept alive, one request at a time.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import httptools
+
+_PREFIX = "/2018-06-01/runtime/"
+_ACCEPTED = (
+    b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n" + b'{"status":"OK"}\n'
+)
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One call of a function: `payload` is the event's JSON; `result` gets the answer's JSON or a FunctionFailed."""
+
+    request_id: str
+    payload: bytes
+    trace_id: str
+    result: asyncio.Future[bytes] = field(repr=False)
+
+
+class Runtime(Protocol):
+    """What the API tells its worker."""
+
+    def on_next(self, give: Callable[[Invocation, str, int], None]) -> None:
+        """The function waits for an invocation: `give(invocation, function_arn, deadline_ms)` hands it one."""
+
+    def on_response(self, request_id: str, body: bytes) -> None:
+        """The function returned."""
+
+    def on_error(self, request_id: str, error_type: str, body: bytes) -> None:
+        """The function raised."""
+
+    def on_init_error(self, error_type: str, body: bytes) -> None:
+        """The function's module could not be loaded."""
+
+
+class RuntimeConnection(asyncio.Protocol):
+    """A connection of a runtime client."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._url = b""
+        self._error_type = ""
+        self._body: list[bytes] = []
+
+    # ---- asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclass.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            if self._transport is not None:
+                self._transport.close()
+
+    # ---- httptools
+
+    def on_url(self, url: bytes) -> None:
+        """Collect the request's target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect the headers that matter."""
+        lower = name.lower()
+        if lower == b"lambda-runtime-function-error-type":
+            self._error_type = value.decode("latin-1")
+        elif lower == b"expect":
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """Collect the body."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Answer the request."""
+        path = self._url.decode("latin-1").removeprefix(_PREFIX)
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        error_type = self._error_type
+        self._reset()
+        kind, _, rest = path.partition("/")
+        request_id, _, outcome = rest.partition("/")
+        if path == "invocation/next":
+            self._runtime.on_next(self._give)
+        elif kind == "invocation" and outcome == "response":
+            self._write(_ACCEPTED)
+            self._runtime.on_response(request_id, body)
+        elif kind == "invocation" and outcome == "error":
+            self._write(_ACCEPTED)
+            self._runtime.on_error(request_id, error_type, body)
+        elif path == "init/error":
+            self._write(_ACCEPTED)
+            self._runtime.on_init_error(error_type, body)
+        else:
+            self._write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    def _give(self, invocation: Invocation, function_arn: str, deadline_ms: int) -> None:
+        head = (
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(invocation.payload)}\r\n"
+            f"Lambda-Runtime-Aws-Request-Id: {invocation.request_id}\r\n"
+            f"Lambda-Runtime-Deadline-Ms: {deadline_ms}\r\n"
+            f"Lambda-Runtime-Invoked-Function-Arn: {function_arn}\r\n"
+            f"Lambda-Runtime-Trace-Id: {invocation.trace_id}\r\n\r\n"
+        )
+        self._write(head.encode("latin-1") + invocation.payload)
+
+    def _write(self, data: bytes) -> None:
+        # A worker that died has closed its connection; its exit is what fails the invocation.
+        if self._transport is not None:
+            self._transport.write(data)
