@@ -55,7 +55,7 @@ bench: .venv/dev.stamp $(BUNDLE)
 	@touch $@
 
 node_modules/stamp: package-lock.json package.json
-	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' || { echo "Node 20 or newer is needed." >&2; exit 1; }
+	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' || { echo "Node 20 or newer is needed." >&2; exit 1; }
 	@echo "Installing the page's npm package …"
 	@npm ci --silent --no-audit --no-fund
 	@touch $@
