@@ -2,16 +2,30 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from protocol.engineio import SEPARATOR
 from server.exceptions import JournalExpiredError, JournalMissingError
 from server.jobs import Job, from_json
 from server.ports import Gone, PortError, Ports
-from server.records import Beat, Change, Connection, Entry, JournalRecord, Member, Membership, Socket
+from server.records import (
+    MAX_LETTER,
+    OFFER_LAPSE,
+    Beat,
+    Box,
+    Change,
+    Connection,
+    Entry,
+    JournalRecord,
+    Letter,
+    Member,
+    Membership,
+    Socket,
+)
 
 CLAIM_LAPSE = 60_000
-NAMESPACE_ALL = "\0all"
+LOCK_LAPSE = 10_000
 
 
 @dataclass
@@ -20,6 +34,13 @@ class Record:
     seen: int
     joined: bool = False
     closing: int | None = None
+    box: list[Letter] = field(default_factory=list)
+    poll: str | None = None
+    previous: str | None = None
+    offered: str | None = None
+    offered_at: int = 0
+    locked_at: int | None = None
+    moved: str | None = None
 
 
 class MemoryConnections:
@@ -32,13 +53,19 @@ class MemoryConnections:
 
     def load(self, connection_id: str) -> Connection | None:
         record = self.records.get(connection_id)
+        if record is not None and record.moved:
+            record = self.records.get(record.moved)
         return None if record is None or record.closing else copy.deepcopy(record.connection)
 
     def change(self, connection_id: str, change: Change) -> bool:
         record = self.records.get(connection_id)
+        if record is not None and record.moved:
+            record = self.records.get(record.moved)
         if record is None or record.closing:
             return False
         connection = record.connection
+        if change.pending is not None:
+            connection.pending = change.pending
         for namespace, sid in change.joined.items():
             connection.sockets[namespace] = Socket(sid)
             record.joined = True
@@ -51,6 +78,8 @@ class MemoryConnections:
         record = self.records.get(connection_id)
         if record is None or record.closing:
             return False
+        if record.moved:
+            return self.leave(record.moved, namespace)
         return record.connection.sockets.pop(namespace, None) is not None
 
     def touch(self, connection_id: str, seen: int) -> bool:
@@ -69,12 +98,31 @@ class MemoryConnections:
         record.closing = at
         return copy.deepcopy(record.connection)
 
-    def remove(self, connection_id: str, places: Sequence[Membership]) -> None:
+    def adopt(self, connection_id: str, session: Connection) -> bool:
+        record = self.records.get(connection_id)
+        if record is None or record.closing:
+            return False
+        adopted = copy.deepcopy(session)
+        record.connection = Connection(
+            connection_id,
+            record.connection.session,
+            record.connection.born,
+            adopted.environ,
+            adopted.sockets,
+            adopted.rooms,
+            adopted.pending,
+            origin=session.id,
+        )
+        record.joined = bool(adopted.sockets)
+        return True
+
+    def remove(self, connection: Connection, places: Sequence[Membership]) -> None:
         self._rooms.leave(places)
-        self.records.pop(connection_id, None)
+        self.records.pop(connection.id, None)
+        self.records.pop(connection.origin or "", None)
 
     def beats(self) -> Iterator[Beat]:
-        for record in list(self.records.values()):
+        for record in [record for record in self.records.values() if not record.moved]:
             yield Beat(record.connection.id, record.connection.born, record.seen, record.joined)
 
 
@@ -92,6 +140,12 @@ class MemoryRooms:
             members.pop(each.sid, None)
             if not members:
                 self.items.pop((each.namespace, each.room), None)
+
+    def rehome(self, memberships: Iterable[Membership], connection_id: str) -> None:
+        for each in memberships:
+            members = self.items.get((each.namespace, each.room), {})
+            if each.sid in members:
+                members[each.sid] = replace(members[each.sid], connection_id=connection_id)
 
     def members(self, namespace: str, room: str | None) -> list[Member]:
         return list(self.items.get((namespace, room), {}).values())
@@ -132,6 +186,82 @@ class MemoryJournals:
         self.heads.pop((namespace, room), None)
         self.logs.pop((namespace, room), None)
         self._rooms.items.pop((namespace, room), None)
+
+
+class MemoryMailboxes:
+    def __init__(self, connections: MemoryConnections) -> None:
+        self._records = connections.records
+
+    def _open(self, connection_id: str) -> Record | None:
+        record = self._records.get(connection_id)
+        return None if record is None or record.closing else record
+
+    def append(self, connection_id: str, frames: Sequence[str]) -> str | None:
+        record = self._open(connection_id)
+        if record is None:
+            raise Gone(connection_id)
+        if record.moved is None:
+            for start in range(0, len(frames), MAX_LETTER):
+                some = frames[start : start + MAX_LETTER]
+                payload = SEPARATOR.join(some)
+                record.box.append(Letter(len(some), len(payload), payload))
+        return record.moved
+
+    def begin(self, connection_id: str, poll: str) -> Box | None:
+        record = self._open(connection_id)
+        if record is None:
+            return None
+        record.previous, record.poll = record.poll, poll
+        return self._box(record)
+
+    def peek(self, connection_id: str) -> Box | None:
+        record = self._open(connection_id)
+        return None if record is None else self._box(record)
+
+    def read(self, connection_id: str, letters: Sequence[Letter]) -> list[str]:
+        return [frame for letter in letters for frame in letter.payload.split(SEPARATOR)]
+
+    def end(self, connection_id: str, poll: str, letters: Sequence[Letter]) -> bool:
+        record = self._open(connection_id)
+        if record is None or record.moved or record.poll != poll:
+            return False
+        record.poll = None
+        del record.box[: len(letters)]
+        return True
+
+    def offer(self, connection_id: str, websocket: str, at: int) -> bool:
+        record = self._open(connection_id)
+        if record is None or record.moved:
+            return False
+        if record.offered not in (None, websocket) and record.offered_at >= at - OFFER_LAPSE:
+            return False
+        record.offered, record.offered_at = websocket, at
+        return True
+
+    def lock(self, connection_id: str, websocket: str, at: int) -> Box | None:
+        record = self._open(connection_id)
+        if record is None or record.moved or record.offered != websocket:
+            return None
+        if record.locked_at is not None and record.locked_at >= at - LOCK_LAPSE:
+            return None
+        record.locked_at = at
+        return self._box(record)
+
+    def discard(self, connection_id: str, letters: Sequence[Letter]) -> None:
+        if record := self._open(connection_id):
+            record.locked_at = None
+            del record.box[: len(letters)]
+
+    def move(self, connection_id: str, websocket: str) -> Connection | None:
+        record = self._open(connection_id)
+        if record is None or record.moved or record.offered != websocket or record.box:
+            return None
+        record.moved = websocket
+        return copy.deepcopy(record.connection)
+
+    @staticmethod
+    def _box(record: Record) -> Box:
+        return Box(tuple(record.box), record.poll, bool(record.previous), record.offered_at, record.moved)
 
 
 @dataclass
@@ -182,8 +312,16 @@ class World:
         self.wire = MemoryWire()
         self.queue = MemoryQueue()
         self.on_sleep: Callable[[], None] | None = None
+        self.mailboxes = MemoryMailboxes(self.connections)
         self.ports = Ports(
-            self.connections, self.rooms, self.journals, self.wire, self.queue, lambda: self.clock, self.sleep
+            self.connections,
+            self.rooms,
+            self.journals,
+            self.mailboxes,
+            self.wire,
+            self.queue,
+            lambda: self.clock,
+            self.sleep,
         )
 
     def sleep(self, seconds: float) -> None:

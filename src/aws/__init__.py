@@ -5,6 +5,7 @@ import time
 
 from aws.connections import DynamoConnections
 from aws.journals import DynamoJournals
+from aws.mailboxes import DynamoMailboxes
 from aws.queue import FifoQueue
 from aws.rooms import DynamoRooms
 from aws.table import Table
@@ -24,6 +25,7 @@ def ports() -> Ports:
         connections=DynamoConnections(table),
         rooms=DynamoRooms(table),
         journals=DynamoJournals(table),
+        mailboxes=DynamoMailboxes(table),
         wire=ManagementApi(),
         queue=FifoQueue(os.environ["QUEUE_URL"]),
         now=now,

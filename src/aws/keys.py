@@ -3,6 +3,7 @@
 | item | pk | sk |
 |---|---|---|
 | connection | `C` + connection id | `C` |
+| letter too large for the connection's box | `C` + connection id | `L` + random |
 | member of a room | `R` + [namespace, room] | `M` + socket id |
 | member of a namespace's room of all | `A` + shard + [namespace] | `M` + socket id |
 | journal's head | `R` + [namespace, room] | `J` |
@@ -28,6 +29,7 @@ CONNECTION = "C"
 HEAD = "J"
 MEMBER = "M"
 ENTRY = "E"
+LETTER = "L"
 
 CONNECTION_TTL = 3 * 3600
 """Seconds that a connection's items may live; API Gateway ends the connection after two hours."""

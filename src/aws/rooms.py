@@ -1,9 +1,11 @@
 """The members of rooms in DynamoDB: one item for each socket in each room, one Query a page to find them."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 
 from aws import keys
+from aws.clients import translated
 from aws.connections import place_key
 from aws.table import Item, Table, number, pack, text, unpack
 from server.records import Member, Membership
@@ -26,6 +28,19 @@ class DynamoRooms:
 
     def leave(self, memberships: Iterable[Membership]) -> None:
         self._table.delete_all([place_key(membership) for membership in memberships])
+
+    def rehome(self, memberships: Iterable[Membership], connection_id: str) -> None:
+        gone = self._table.client.exceptions.ConditionalCheckFailedException
+        for membership in memberships:
+            with translated(), contextlib.suppress(gone):
+                self._table.client.update_item(
+                    TableName=self._table.name,
+                    Key=place_key(membership),
+                    UpdateExpression="SET #connection = :id",
+                    ConditionExpression="attribute_exists(pk)",  # else it was left meanwhile
+                    ExpressionAttributeNames={"#connection": "connection"},
+                    ExpressionAttributeValues={":id": text(connection_id)},
+                )
 
     def members(self, namespace: str, room: str | None) -> list[Member]:
         return [_member(item) for pk in keys.of_members(namespace, room) for item in self._members(pk)]

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from chat.app import rooms
+from chat.app import rooms, sio
 from chat.rooms import DEFAULT_TTL, MAX_TITLE, MAX_TTL, MIN_TTL, Refused
+from server.http import router
 
 WEB = Path(__file__).parent.parent / "web"
 
@@ -33,6 +34,7 @@ HEADERS = {
 STATUS = {"no_such_room": 404, "expired": 404, "not_owner": 403}
 
 app = FastAPI(title="Fleeting", docs_url=None, redoc_url=None, openapi_url=None)
+app.include_router(router(sio, client=WEB / "socket.io.esm.min.js"))
 
 
 class NewRoom(BaseModel):
@@ -83,12 +85,6 @@ def config() -> dict[str, Any]:
 @app.get("/r/{room_id}")
 def page() -> FileResponse:
     return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
-
-
-@app.get("/socket.io/socket.io.esm.min.js")
-def client_bundle() -> FileResponse:
-    """Serve the JavaScript client where every Socket.IO server does."""
-    return FileResponse(WEB / "socket.io.esm.min.js", headers={"Cache-Control": "public, max-age=3600"})
 
 
 app.mount("/web", StaticFiles(directory=WEB))

@@ -1,16 +1,35 @@
-"""HTTP: the page, the client bundle and the rooms API."""
+"""HTTP: long polling, and beside it the chat's page and rooms API, or whatever HTTP_APP names."""
 
+import importlib
+import os
+from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from mangum import Mangum
 
-import aws
-from chat.api import app
-from chat.app import sio
 from handlers import wiring
+from server.http import router
 
-sio.bind(aws.ports())
-_adapter = Mangum(app, lifespan="off")
+CHAT = {"chat.app:sio": "chat.api:app"}
+CLIENT = Path(__file__).parent.parent / "web" / "socket.io.esm.min.js"
+
+
+def _application() -> FastAPI:
+    """Return the FastAPI application beside the Socket.IO one (APP); without any, Socket.IO's routes alone."""
+    sio = wiring.load(os.environ["APP"])
+    wiring.run(sio)
+    name = os.environ.get("HTTP_APP") or CHAT.get(os.environ["APP"])
+    if name:
+        module, _, attribute = name.partition(":")
+        found: FastAPI = getattr(importlib.import_module(module), attribute or "app")
+        return found
+    app = FastAPI(openapi_url=None)
+    app.include_router(router(sio, client=CLIENT))
+    return app
+
+
+_adapter = Mangum(_application(), lifespan="off")
 wiring.ready()
 
 

@@ -35,13 +35,21 @@ def engine(*clients: Callable[[], Any]) -> Engine:
     The boto3 clients that a handler uses beside the table's are made here as well: what is made at import has a whole
     processor, and the first event does not wait for it.
     """
-    server = load(os.environ["APP"])
-    server.bind(aws.ports())
+    engine = run(load(os.environ["APP"]))
     for client in clients:
         client()
     ready()
+    return engine
+
+
+def run(server: Server) -> Engine:
+    """Bind an application to AWS; returns its engine."""
+    server.bind(aws.ports())
     return Engine(
-        server, ping_interval=float(os.environ["PING_INTERVAL"]), ping_timeout=float(os.environ["PING_TIMEOUT"])
+        server,
+        ping_interval=float(os.environ["PING_INTERVAL"]),
+        ping_timeout=float(os.environ["PING_TIMEOUT"]),
+        hold=float(os.environ.get("POLL_HOLD", "25")),
     )
 
 

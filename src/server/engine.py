@@ -12,14 +12,14 @@ from typing import Any
 from protocol import engineio, socketio
 from protocol.engineio import PacketType as EnginePacketType
 from protocol.errors import ProtocolError
-from protocol.socketio import PacketType
 from server import jobs
-from server.exceptions import ConnectionRefusedError
+from server.dispatcher import CLIENT_DISCONNECT, Dispatcher
 from server.outbox import MARGIN, Outbox, group_of_connection, post
 from server.ports import Gone, PortError, Ports, Unavailable
-from server.records import Beat, Connection
+from server.records import Beat, Connection, is_polling
 from server.server import Server
 from server.turn import Turn
+from server.upgrade import Upgrade
 
 log = logging.getLogger("fleeting.engine")
 
@@ -44,7 +44,8 @@ LAST_PATIENCE = 6_000
 BEAT_PERIOD = 60_000
 """Milliseconds between two runs of the heartbeat; EventBridge has no shorter schedule."""
 
-CLIENT_DISCONNECT = "client disconnect"
+PROBE_ANSWER = "3probe"
+
 PING_TIMEOUT = "ping timeout"
 TRANSPORT_CLOSE = "transport close"
 TRANSPORT_ERROR = "transport error"
@@ -53,10 +54,14 @@ TRANSPORT_ERROR = "transport error"
 class Engine:
     """Runs a server's connections; the heartbeat's times are in seconds, deadlines in Unix milliseconds."""
 
-    def __init__(self, server: Server, *, ping_interval: float, ping_timeout: float) -> None:
+    def __init__(self, server: Server, *, ping_interval: float, ping_timeout: float, hold: float = 25) -> None:
         self._server = server
+        server.engine = self
+        self.dispatcher = Dispatcher(server)
+        self._upgrade = Upgrade(server, self.closed)
         self._interval = int(ping_interval * 1000)
         self._timeout = int(ping_timeout * 1000)
+        self.hold = int(hold * 1000)  # of a poll; an HTTP API ends after 30 seconds
         # Half a period, so that a run that comes a little early or late neither doubles a ping nor leaves one out.
         self._slack = min(BEAT_PERIOD // 2, self._interval // 4)
 
@@ -74,14 +79,17 @@ class Engine:
             log.info("refused: this is not Engine.IO %d (%s)", engineio.PROTOCOL, dict(query))
             return 400
         if "sid" in query:
-            log.info("refused: no session %.40r", query["sid"])
-            return 400
+            return 200 if self._upgrade.begin(connection_id, query["sid"]) else 400
         connection = Connection(connection_id, secrets.token_urlsafe(15), self._ports.now(), environ)
-        handshake = engineio.Handshake(connection.session, (), self._interval, self._timeout, MAX_PAYLOAD)
-        job = jobs.Open(connection_id, connection.born, engineio.encode_packet(handshake.packet()))
+        job = jobs.Open(connection_id, connection.born, self.open_packet(connection.session, (), MAX_PAYLOAD))
         self._ports.connections.open(connection)
         self._ports.queue.put([(group_of_connection(connection_id), jobs.to_json(job))])
         return 200
+
+    def open_packet(self, session: str, upgrades: tuple[str, ...], max_payload: int) -> str:
+        """Return the frame that opens a session."""
+        handshake = engineio.Handshake(session, upgrades, self._interval, self._timeout, max_payload)
+        return engineio.encode_packet(handshake.packet())
 
     # ------------------------------------------------------------------ frames
     def receive(self, connection_id: str, text: str, deadline: int) -> str | None:
@@ -96,8 +104,12 @@ class Engine:
                     return self._message(connection_id, packet.data, deadline)
                 case EnginePacketType.CLOSE:
                     self.close(connection_id, CLIENT_DISCONNECT, deadline)
-                case EnginePacketType.NOOP | EnginePacketType.UPGRADE:
-                    log.debug("%s: %s means nothing here", connection_id, packet.type.name)
+                case EnginePacketType.PING if packet.data == "probe":
+                    return self._probe(connection_id, deadline, is_final=False)
+                case EnginePacketType.UPGRADE:
+                    return self._probe(connection_id, deadline, is_final=True)
+                case EnginePacketType.NOOP:
+                    log.debug("%s: a noop", connection_id)
                 case _:
                     raise ProtocolError(f"a client does not send {packet.type.name}")
         except ProtocolError as error:
@@ -112,82 +124,40 @@ class Engine:
         if isinstance(packet, socketio.Pending):
             raise ProtocolError("binary events are not taken over WebSocket")
         connection = self._ports.connections.load(connection_id)
+        if connection is not None and connection.probes:
+            # The client upgraded, and this frame has overtaken the one that says so.
+            connection = self._upgrade.complete(connection, deadline)
         if connection is None:
             self._ports.wire.close(connection_id)
             return None
         turn = Turn(self._ports, deadline, connection)
         with self._server.run(turn):
-            self._dispatch(turn, connection, packet)
+            self.dispatcher.dispatch(turn, connection, packet)
         return turn.route_response
 
-    def _dispatch(self, turn: Turn, connection: Connection, packet: socketio.Packet) -> None:
-        if packet.type is PacketType.CONNECT:
-            self._connect(turn, connection, packet.namespace, packet.data)
-        elif packet.namespace not in connection.sockets:
-            log.info("%s is not in namespace %.80r: %s dropped", connection.id, packet.namespace, packet.type.name)
-        elif packet.type is PacketType.EVENT:
-            self._event(turn, connection, packet)
-        elif packet.type is PacketType.DISCONNECT:
-            self._server.leave(turn, connection, packet.namespace, CLIENT_DISCONNECT)
+    def _probe(self, connection_id: str, deadline: int, *, is_final: bool) -> str | None:
+        """Answer ``2probe``, or complete the upgrade at ``5``."""
+        connection = self._ports.connections.load(connection_id)
+        if connection is not None and connection.probes is None:
+            if is_final:
+                return None  # somebody completed it
+            raise ProtocolError("a probe, but there is nothing to upgrade")
+        if connection is not None and is_final:
+            connection = self._upgrade.complete(connection, deadline)
+        elif connection is not None and self._upgrade.offer(connection):
+            return PROBE_ANSWER
         else:
-            log.info("%s sent %s, for which nothing waits", connection.id, packet.type.name)
-
-    def _connect(self, turn: Turn, connection: Connection, namespace: str, auth: Any) -> None:
-        server = self._server
-        if not server.serves(namespace):
-            error = {"message": "Invalid namespace"}
-            server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, error)
-            return
-        if socket := connection.sockets.get(namespace):
-            server.reply(turn, connection, PacketType.CONNECT, namespace, {"sid": socket.sid})
-            return
-        sid = secrets.token_urlsafe(15)
-        turn.join(connection, namespace, sid)
-        if server.always_connect:
-            server.reply(turn, connection, PacketType.CONNECT, namespace, {"sid": sid})
-        refusal = self._refusal(namespace, sid, connection.environ, auth)
-        if refusal is None:
-            if not server.always_connect:
-                server.reply(turn, connection, PacketType.CONNECT, namespace, {"sid": sid})
-            return
-        if namespace in connection.sockets and turn.release(connection, namespace):
-            turn.part(connection, namespace)
-        if server.always_connect:
-            server.reply(turn, connection, PacketType.DISCONNECT, namespace)
-        else:
-            server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, refusal)
-
-    def _refusal(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> dict[str, Any] | None:
-        """Ask the application; returns what CONNECT_ERROR says, or None where the client is welcome."""
-        refused = ConnectionRefusedError()
-        try:
-            _, answer = self._server.trigger("connect", namespace, sid, environ, auth)
-        except ConnectionRefusedError as error:
-            refused = error
-        except Exception:
-            log.exception("the connect handler of %s failed", namespace)
-        else:
-            if answer is not False:
-                return None
-        return refused.error_args
-
-    def _event(self, turn: Turn, connection: Connection, packet: socketio.Packet) -> None:
-        name, *args = packet.data
-        sid = connection.sockets[packet.namespace].sid
-        try:
-            handled, answer = self._server.trigger(name, packet.namespace, sid, *args)
-            if handled and packet.id is not None:
-                values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
-                self._server.reply(turn, connection, PacketType.ACK, packet.namespace, values, packet.id)
-        except Exception:
-            # As in python-socketio, the client gets no acknowledgement.
-            log.exception("the handler of %r in %s failed", name, packet.namespace)
+            connection = None
+        if connection is None:
+            self._ports.wire.close(connection_id)
+        return None
 
     # ------------------------------------------------------------------ closing
     def close(self, connection_id: str, reason: str, deadline: int) -> None:
         """End a connection from this side: tell the application, free what it held, and close it."""
         self.closed(connection_id, reason, deadline)
-        self._ports.wire.close(connection_id)
+        if not is_polling(connection_id):  # else the next poll finds nothing
+            self._ports.wire.close(connection_id)
 
     def closed(self, connection_id: str, reason: str, deadline: int, *, grace: int = 0) -> None:
         """Tell the application that a connection is gone, and free what it held; once, whoever calls."""
@@ -200,7 +170,7 @@ class Engine:
         with self._server.run(turn):
             for namespace in list(connection.sockets):
                 self._server.leave(turn, connection, namespace, reason)
-        self._ports.connections.remove(connection_id, places)
+        self._ports.connections.remove(connection, places)
 
     def drop(self, connection_id: str) -> None:
         """Close a connection and leave the rest to its `$disconnect`: the way out when nothing else works."""

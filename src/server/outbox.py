@@ -13,8 +13,8 @@ from functools import cache
 
 from protocol import engineio
 from server import jobs
-from server.ports import Gone, PortError, Ports, Unavailable
-from server.records import Member, Membership
+from server.ports import Gone, PortError, Ports, Rejected, Unavailable
+from server.records import Member, Membership, is_polling
 
 log = logging.getLogger("fleeting.outbox")
 
@@ -118,24 +118,35 @@ class Outbox:
         return last
 
     def _deliver(self, connection_id: str, frames: Sequence[str]) -> Sequence[str]:
-        """Post frames in order; return those that have to wait for the queue."""
-        pauses = LAST_PAUSES if self._last_try else PAUSES
-        for sent, frame in enumerate(frames):
-            try:
-                post(self._ports, connection_id, frame, deadline=self._deadline, pauses=pauses)
-            except Gone:
-                reap = jobs.Reap(connection_id, tuple(self._found_in.get(connection_id, ())))
-                self._jobs.append((group_of_connection(connection_id), reap))
-                break
-            except Unavailable as error:
-                if self._last_try:
-                    self.stuck.append(connection_id)
-                    break
+        """Send frames in order; return those that have to wait for the queue."""
+        sent = 0
+        try:
+            if is_polling(connection_id):
+                websocket = self._ports.mailboxes.append(connection_id, frames)
+                if websocket is None:
+                    return ()
+                connection_id = websocket
+            for frame in frames:
+                self._post(connection_id, frame)
+                sent += 1
+        except Gone:
+            reap = jobs.Reap(connection_id, tuple(self._found_in.get(connection_id, ())))
+            self._jobs.append((group_of_connection(connection_id), reap))
+        except Unavailable as error:
+            if not self._last_try:
                 log.warning("%s takes no frames for now, the queue keeps them: %s", connection_id, error)
                 return frames[sent:]
-            except PortError:
-                log.exception("a frame for %s was refused, and is lost", connection_id)
+            self.stuck.append(connection_id)
+        except PortError:
+            log.exception("frames for %s were refused, and are lost", connection_id)
         return ()
+
+    def _post(self, connection_id: str, frame: str) -> None:
+        pauses = LAST_PAUSES if self._last_try else PAUSES
+        try:
+            post(self._ports, connection_id, frame, deadline=self._deadline, pauses=pauses)
+        except Rejected:
+            log.exception("a frame for %s was refused, and is lost", connection_id)
 
     def _enqueue(self, entries: Sequence[tuple[str, jobs.Job]]) -> None:
         if not entries:

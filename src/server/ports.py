@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from server.records import Beat, Change, Connection, Entry, JournalRecord, Member, Membership
+from server.records import Beat, Box, Change, Connection, Entry, JournalRecord, Letter, Member, Membership
 
 
 class PortError(Exception):
@@ -33,10 +33,16 @@ class Connections(Protocol):
         """Store a new connection; its last sign of life is its birth."""
 
     def load(self, connection_id: str) -> Connection | None:
-        """Return the connection, or None if there is none or it is being closed."""
+        """Return the connection, or None if there is none or it is being closed.
+
+        For a polling connection whose session was upgraded, it is the WebSocket's.
+        """
 
     def change(self, connection_id: str, change: Change) -> bool:
-        """Write a handler's changes; False, and nothing written, if the connection is gone or being closed."""
+        """Write a handler's changes; False, and nothing written, if the connection is gone or being closed.
+
+        What is said of a polling connection is written to the WebSocket that has taken it over.
+        """
 
     def leave(self, connection_id: str, namespace: str) -> bool:
         """Take the connection's socket out of a namespace, its session included.
@@ -54,8 +60,11 @@ class Connections(Protocol):
         less than a minute before `at`; an older claim is one that died half way, and can be taken over.
         """
 
-    def remove(self, connection_id: str, places: Sequence[Membership]) -> None:
-        """Delete a connection's places, then its record."""
+    def adopt(self, connection_id: str, session: Connection) -> bool:
+        """Make a WebSocket the session's connection, with all that the polling one held; False if it is gone."""
+
+    def remove(self, connection: Connection, places: Sequence[Membership]) -> None:
+        """Delete a connection's places and what waits for it, then its record and that of its origin."""
 
     def beats(self) -> Iterable[Beat]:
         """Yield every connection that is open."""
@@ -69,6 +78,9 @@ class Rooms(Protocol):
 
     def leave(self, memberships: Iterable[Membership]) -> None:
         """Take sockets out of rooms; those who are not there are passed over."""
+
+    def rehome(self, memberships: Iterable[Membership], connection_id: str) -> None:
+        """Say of these places that they are another connection's; those that are free now stay so."""
 
     def members(self, namespace: str, room: str | None) -> list[Member]:
         """Return who is in the room now (a consistent read)."""
@@ -96,6 +108,47 @@ class Journals(Protocol):
         """Delete the record first, then the entries and memberships of the room."""
 
 
+class Mailboxes(Protocol):
+    """What waits for clients that poll, and the moves of an upgrade; each call changes one record at once.
+
+    A session has one home at any time, and it changes in a single write (`move`) that succeeds only on an empty box:
+    so what was put in the box comes before what is sent to the WebSocket, and nothing is in both.
+    """
+
+    def append(self, connection_id: str, frames: Sequence[str]) -> str | None:
+        """Put frames in the box; returns None, or the WebSocket that the session has moved to, and puts nothing.
+
+        Raises Gone if the connection is gone, Unavailable also if the box is full.
+        """
+
+    def begin(self, connection_id: str, poll: str) -> Box | None:
+        """Begin a poll; None if the connection is gone."""
+
+    def peek(self, connection_id: str) -> Box | None:
+        """Look into the box without consistency, which is cheap; None if the connection is gone."""
+
+    def read(self, connection_id: str, letters: Sequence[Letter]) -> list[str]:
+        """Return the frames of letters."""
+
+    def end(self, connection_id: str, poll: str, letters: Sequence[Letter]) -> bool:
+        """End a poll and remove what its answer carries; False, and nothing removed, if it is not the poll any more."""
+
+    def offer(self, connection_id: str, websocket: str, at: int) -> bool:
+        """Note that a WebSocket may take the session over; False if another one may, or has."""
+
+    def lock(self, connection_id: str, websocket: str, at: int) -> Box | None:
+        """Take the right to empty the box into a WebSocket, which only one caller gets; None for the others."""
+
+    def discard(self, connection_id: str, letters: Sequence[Letter]) -> None:
+        """Remove the first letters, which `lock`'s holder has sent, and give the right back."""
+
+    def move(self, connection_id: str, websocket: str) -> Connection | None:
+        """Move the session to a WebSocket if its box is empty; returns the polling connection as it was left.
+
+        None if the box is not empty, or the session is gone, or has moved.
+        """
+
+
 class Wire(Protocol):
     """API Gateway's @connections."""
 
@@ -120,6 +173,7 @@ class Ports:
     connections: Connections
     rooms: Rooms
     journals: Journals
+    mailboxes: Mailboxes
     wire: Wire
     queue: Queue
     now: Callable[[], int]

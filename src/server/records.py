@@ -6,6 +6,18 @@ Times are Unix milliseconds unless a name says otherwise.
 from dataclasses import dataclass, field
 from typing import Any
 
+_POLLING = "~"  # no id of API Gateway's begins so: they are base64url
+
+
+def polling_id(session: str) -> str:
+    """Return the connection id of a session that polls: it has no WebSocket to be named after."""
+    return _POLLING + session
+
+
+def is_polling(connection_id: str) -> bool:
+    """Tell whether a connection is one that polls."""
+    return connection_id.startswith(_POLLING)
+
 
 @dataclass(slots=True)
 class Socket:
@@ -20,7 +32,9 @@ class Connection:
     """A client's connection: everything that one of its frames needs, in one read.
 
     ``environ`` is what the ``connect`` handler gets, ``sockets`` maps a namespace to its socket, and
-    ``rooms`` holds the (namespace, room) pairs entered beside the two that every socket is in.
+    ``rooms`` holds the (namespace, room) pairs entered beside the two that every socket is in. ``pending`` are the
+    frames of an event whose attachments have not all come. ``probes`` is the polling connection that this WebSocket
+    may take over; once it has, that is ``origin``. ``letters`` are the keys of those that wait outside of the record.
     """
 
     id: str
@@ -29,6 +43,10 @@ class Connection:
     environ: dict[str, Any] = field(default_factory=dict)
     sockets: dict[str, Socket] = field(default_factory=dict)
     rooms: set[tuple[str, str]] = field(default_factory=set)
+    pending: tuple[str, ...] = ()
+    probes: str | None = None
+    origin: str | None = None
+    letters: tuple[str, ...] = ()
 
     def places(self) -> list["Membership"]:
         """Return every place that the connection's sockets hold."""
@@ -47,9 +65,10 @@ class Change:
     data: dict[str, Any] = field(default_factory=dict)  # namespace -> session
     entered: set[tuple[str, str]] = field(default_factory=set)  # (namespace, room)
     exited: set[tuple[str, str]] = field(default_factory=set)
+    pending: tuple[str, ...] | None = None  # None: as it was
 
     def __bool__(self) -> bool:
-        return bool(self.joined or self.data or self.entered or self.exited)
+        return bool(self.joined or self.data or self.entered or self.exited or self.pending is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +97,35 @@ class Membership:
     namespace: str
     room: str | None
     sid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Frames that wait for a polling client, at most `MAX_LETTER` of them: here, or by `key` where they are kept."""
+
+    count: int
+    size: int  # characters
+    payload: str = ""
+    key: str = ""
+
+
+MAX_LETTER = 16
+"""Packets of one letter, and of one answer to a poll: python-engineio's client takes no more."""
+
+
+OFFER_LAPSE = 10_000
+"""Milliseconds after which a probe that went no further is forgotten, as in Node's server (upgradeTimeout)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What a poll finds: the letters in order, whose poll it is, and where the session is about to go, or went."""
+
+    letters: tuple[Letter, ...] = ()
+    poll: str | None = None
+    interrupted: bool = False  # the poll before this one never ended
+    offered_at: int = 0  # when a WebSocket was answered "3probe"
+    moved: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

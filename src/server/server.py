@@ -86,6 +86,7 @@ class Server:
         self._namespaces = frozenset(namespaces or ())
         self._registry = Registry()
         self._ports: Ports | None = None
+        self.engine: Any = None  # the server.engine.Engine that runs it
 
     def bind(self, ports: Ports) -> None:
         """Give the server what it stands on; the Lambda handlers do this once a process."""

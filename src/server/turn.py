@@ -16,12 +16,24 @@ log = logging.getLogger("fleeting.turn")
 
 
 class Turn:
-    """Holds what a handler reads and changes until `end`. `deadline` is in Unix milliseconds."""
+    """Holds what a handler reads and changes until `end`. `deadline` is in Unix milliseconds.
 
-    def __init__(self, ports: Ports, deadline: int, caller: Connection | None = None, *, closing: bool = False) -> None:
+    With ``answers`` the caller's last frame rides a route response; with ``closing`` the caller is on its way out.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        deadline: int,
+        caller: Connection | None = None,
+        *,
+        answers: bool = True,
+        closing: bool = False,
+    ) -> None:
         self.ports = ports
         self.outbox = Outbox(ports, deadline)
         self.closing = closing
+        self._answers = answers and not closing
         self.caller = caller
         self.route_response: str | None = None
         self._loaded: dict[str, Connection] = {}
@@ -58,6 +70,7 @@ class Turn:
             if connection is None:
                 return None
             self._remember(connection)
+            self._loaded[connection_id] = connection  # the session may have moved to another
         return self._loaded[connection_id]
 
     def members(self, namespace: str, room: str | None) -> list[Member]:
@@ -138,6 +151,12 @@ class Turn:
         connection.sockets[namespace].data = data
         self._change(connection).data[namespace] = data
 
+    def keep(self, connection: Connection, pending: tuple[str, ...]) -> None:
+        """Keep the frames of an event whose attachments have yet to come."""
+        if pending != connection.pending:
+            connection.pending = pending
+            self._change(connection).pending = pending
+
     # ------------------------------------------------------------------ writing
     def settle(self) -> None:
         """Write what was changed so far."""
@@ -164,4 +183,4 @@ class Turn:
     def end(self) -> None:
         """Write the changes and send the outbox; the caller's last frame is left as `route_response`."""
         self.settle()
-        self.route_response = self.outbox.flush(self.caller.id if self.caller and not self.closing else None)
+        self.route_response = self.outbox.flush(self.caller.id if self.caller and self._answers else None)

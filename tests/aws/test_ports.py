@@ -113,7 +113,7 @@ class TestConnections:
         ports.rooms.enter("/", ["s", None, *(f"r{n}" for n in range(30))], member)
         connection = ports.connections.load("conn=")
         assert connection
-        ports.connections.remove("conn=", connection.places())
+        ports.connections.remove(connection, connection.places())
         assert ports.connections.load("conn=") is None
         assert not list(ports.connections.beats())
         assert not any(ports.rooms.members("/", room) for room in ["s", None, *(f"r{n}" for n in range(30))])

@@ -1,0 +1,204 @@
+"""Engine.IO over HTTP long polling: the handshake, the poll that waits, and the requests that bring packets.
+
+A session that polls has its own connection record; what is emitted to it waits in the record's box. Each poll takes
+its answer out of the box with its last write, so one that dies half way has taken nothing.
+"""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from itertools import chain, repeat
+from typing import Any
+
+from protocol import engineio
+from protocol.engineio import SEPARATOR, Packet, PacketType
+from protocol.errors import ProtocolError
+from server.dispatcher import CLIENT_DISCONNECT, Assembly
+from server.engine import TRANSPORT_ERROR, Engine
+from server.outbox import MARGIN
+from server.ports import Ports
+from server.records import MAX_LETTER, OFFER_LAPSE, Box, Connection, Letter, polling_id
+from server.server import Server
+from server.turn import Turn
+
+log = logging.getLogger("fleeting.polling")
+
+MAX_PAYLOAD = 1_000_000
+"""Bytes of a request's body, as in Node's server (maxHttpBufferSize)."""
+
+MAX_ANSWER = 1_000_000
+"""Characters of an answer, unless its first letter is larger."""
+
+PAUSES = (0.05, 0.05, 0.1, 0.1, 0.2, 0.2, 0.3, 0.5, 0.5)
+"""Seconds between a poll's first looks into the box; each look is a read."""
+
+LONGEST_PAUSE = 1.0
+
+OVERLAP = 2_500
+"""Milliseconds in which a poll that lives would notice another one, a look at a stale copy included."""
+
+
+class EngineError(Exception):
+    """A request that Engine.IO refuses, with its code (https://socket.io/docs/v4/server-api/#enginehandshakeerrors)."""
+
+    def __init__(self, code: int, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+UNKNOWN_TRANSPORT = (0, "Transport unknown")
+UNKNOWN_SESSION = (1, "Session ID unknown")
+BAD_HANDSHAKE_METHOD = (2, "Bad handshake method")
+BAD_REQUEST = (3, "Bad request")
+UNSUPPORTED_PROTOCOL = (5, "Unsupported protocol version")
+
+
+class Polling:
+    """The requests of clients that poll; deadlines are in Unix milliseconds."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    @property
+    def _ports(self) -> Ports:
+        return self._server.ports
+
+    @property
+    def _engine(self) -> Engine:
+        engine: Engine = self._server.engine
+        return engine
+
+    def answer(self, method: str, query: Mapping[str, str], body: bytes, environ: dict[str, Any], deadline: int) -> str:
+        """Handle one request to Engine.IO's path; returns the body of the answer, a text. Raises EngineError."""
+        if query.get("transport") not in ("polling", "websocket"):
+            raise EngineError(*UNKNOWN_TRANSPORT)
+        session = query.get("sid")
+        if session is None:
+            return self._handshake(method, query, environ)
+        if query["transport"] != "polling":
+            raise EngineError(*BAD_REQUEST)
+        if method == "POST":
+            return self.take(session, body, deadline)
+        return self.poll(session, deadline)
+
+    def _handshake(self, method: str, query: Mapping[str, str], environ: dict[str, Any]) -> str:
+        if method != "GET":
+            raise EngineError(*BAD_HANDSHAKE_METHOD)
+        if query["transport"] != "polling":
+            raise EngineError(*BAD_REQUEST)
+        if query.get("EIO") != str(engineio.PROTOCOL):
+            raise EngineError(*UNSUPPORTED_PROTOCOL)
+        session = secrets.token_urlsafe(15)
+        self._ports.connections.open(Connection(polling_id(session), session, self._ports.now(), environ))
+        return self._engine.open_packet(session, ("websocket",), MAX_PAYLOAD)
+
+    # ------------------------------------------------------------------ GET
+    def poll(self, session: str, deadline: int) -> str:
+        """Wait until there is something to say; returns a payload, a noop when there is nothing for too long."""
+        connection_id, poll = polling_id(session), secrets.token_hex(6)
+        box = self._ports.mailboxes.begin(connection_id, poll)
+        if box is None:
+            raise EngineError(*UNKNOWN_SESSION)
+        if box.moved:
+            raise EngineError(*BAD_REQUEST)
+        if box.interrupted:
+            box = self._await_overlap(connection_id)
+        until = min(self._ports.now() + self._engine.hold, deadline - MARGIN)
+        pauses = chain(PAUSES, repeat(LONGEST_PAUSE))
+        while True:
+            answer = self._look(connection_id, poll, box, is_last=self._ports.now() >= until, deadline=deadline)
+            if answer is not None:
+                return answer
+            self._ports.sleep(next(pauses))
+            box = self._ports.mailboxes.peek(connection_id)
+
+    def _await_overlap(self, connection_id: str) -> Box | None:
+        """The poll before this one did not end: it lives, and will close the session, or its function died."""
+        until = self._ports.now() + OVERLAP
+        while self._ports.now() < until:
+            self._ports.sleep(0.1)
+            box = self._ports.mailboxes.peek(connection_id)
+            if box is None:
+                raise EngineError(*BAD_REQUEST)
+        return box
+
+    def _look(self, connection_id: str, poll: str, box: Box | None, *, is_last: bool, deadline: int) -> str | None:
+        """Return the answer to a poll, None if it goes on waiting."""
+        close, noop = _packet(PacketType.CLOSE), _packet(PacketType.NOOP)
+        if box is None:
+            return close
+        if box.poll not in (poll, None):  # None: a stale copy from before this poll
+            log.warning("%s: two polls at once, which ends the session", connection_id)
+            self._engine.closed(connection_id, TRANSPORT_ERROR, deadline)
+            return close
+        letters = _fitting(box.letters)
+        is_let_go = box.moved or self._ports.now() < box.offered_at + OFFER_LAPSE
+        if not (letters or is_let_go or is_last):
+            return None
+        frames = self._ports.mailboxes.read(connection_id, letters)
+        if not self._ports.mailboxes.end(connection_id, poll, letters):
+            # Another poll, an upgrade or the end came in between; the next look tells which.
+            return noop if box.moved else None
+        return SEPARATOR.join(frames) or noop
+
+    # ------------------------------------------------------------------ POST
+    def take(self, session: str, body: bytes, deadline: int) -> str:
+        """Handle the packets of one request in order; returns ``ok``."""
+        if len(body) > MAX_PAYLOAD:
+            raise EngineError(*BAD_REQUEST, status=413)
+        connection_id = polling_id(session)
+        connection = self._ports.connections.load(connection_id)
+        if connection is None:
+            raise EngineError(*UNKNOWN_SESSION)
+        if connection.id != connection_id:
+            raise EngineError(*BAD_REQUEST)
+        try:
+            packets = engineio.decode_payload(body.decode())
+            goes_on = self._handle(connection, packets, deadline)
+        except (ProtocolError, UnicodeDecodeError) as error:
+            log.warning("%s broke the protocol: %s", connection_id, error)
+            self._engine.closed(connection_id, TRANSPORT_ERROR, deadline)
+            raise EngineError(*BAD_REQUEST) from error
+        if not goes_on:
+            self._engine.closed(connection_id, CLIENT_DISCONNECT, deadline)
+        return "ok"
+
+    def _handle(self, connection: Connection, packets: list[Packet], deadline: int) -> bool:
+        """Handle packets; False if one of them ends the session."""
+        assembly = Assembly(connection.pending)
+        turn = Turn(self._ports, deadline, connection, answers=False)
+        with self._server.run(turn):
+            for packet in packets:
+                match packet.type:
+                    case PacketType.MESSAGE:
+                        whole = assembly.feed(packet.data)
+                        if whole is not None:
+                            self._engine.dispatcher.dispatch(turn, connection, whole)
+                    case PacketType.PONG:
+                        self._ports.connections.touch(connection.id, self._ports.now())
+                    case PacketType.CLOSE:
+                        return False
+                    case PacketType.NOOP | PacketType.UPGRADE:
+                        log.debug("%s: %s means nothing here", connection.id, packet.type.name)
+                    case _:
+                        raise ProtocolError(f"a client does not send {packet.type.name}")
+            turn.keep(connection, assembly.frames)
+        return True
+
+
+def _packet(kind: PacketType) -> str:
+    return engineio.encode_packet(Packet(kind))
+
+
+def _fitting(letters: tuple[Letter, ...]) -> list[Letter]:
+    """Return the first letters that go into one answer."""
+    count = size = 0
+    fitting: list[Letter] = []
+    for letter in letters:
+        count, size = count + letter.count, size + letter.size
+        if fitting and (count > MAX_LETTER or size > MAX_ANSWER):
+            break
+        fitting.append(letter)
+    return fitting
