@@ -49,7 +49,7 @@ def test_connect_may_do_no_more_than_it_does(resources: dict[str, Any]) -> None:
     role = resources["ConnectFunctionRole"]["Properties"]
     (policy,) = role["Policies"]
     actions = [as_list(statement["Action"]) for statement in policy["PolicyDocument"]["Statement"]]
-    assert actions == [["dynamodb:PutItem"], ["sqs:SendMessage"]]
+    assert actions == [["dynamodb:GetItem", "dynamodb:PutItem"], ["sqs:SendMessage"]]
 
 
 def test_every_function_logs_json_to_a_group_that_forgets(resources: dict[str, Any]) -> None:

@@ -72,13 +72,20 @@ def burn_room(room_id: str, authorization: Annotated[str, Header()] = "") -> Non
 
 @app.get("/config.json")
 def config() -> dict[str, Any]:
-    """Tell the page where its socket is; an empty url means its own origin."""
+    """Tell the page where its socket is; an empty url means its own origin, which has long polling in any case."""
     address = os.environ.get("WEBSOCKET_URL", "")
     if os.environ.get("PUBLIC_URL") or not address:
         return {"socket": {"url": "", "path": "/socket.io/"}}
     parts = urlsplit(address)
     # The API takes no path beyond its stage; the clients' trailing slash is fine.
-    return {"socket": {"url": f"{parts.scheme}://{parts.netloc}", "path": f"{parts.path}/"}}
+    return {
+        "socket": {
+            "url": f"{parts.scheme}://{parts.netloc}",
+            "path": f"{parts.path}/",
+            "transports": ["websocket"],
+            "fallback": {"url": "", "path": "/socket.io/", "transports": ["polling"]},
+        }
+    }
 
 
 @app.get("/")

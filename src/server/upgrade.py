@@ -7,6 +7,7 @@ box. So whatever is emitted meanwhile is either in the box before the move or se
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from server.outbox import MARGIN, post
 from server.ports import Gone, PortError, Ports
@@ -71,7 +72,7 @@ class Upgrade:
             self._closed(left.id, TRANSPORT_CLOSE, deadline)  # the WebSocket closed at this very moment
             return None
         self._ports.rooms.rehome(left.places(), websocket.id)
-        return self._ports.connections.load(websocket.id)
+        return replace(left, id=websocket.id, born=websocket.born, origin=left.id, letters=())
 
     def _empty(self, polling: str, websocket: str, deadline: int) -> bool:
         """Send what waits in the box, if nobody else does; False if somebody does."""

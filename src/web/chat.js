@@ -5,7 +5,7 @@
 
 import { io } from "/socket.io/socket.io.esm.min.js";
 
-const TRANSPORTS = ["websocket"];
+const TRANSPORTS = ["websocket", "polling"]; // the next one is tried where the one before it cannot pass
 const ACK_TIMEOUT = 10_000;
 const RETRY_DELAY = 2_000;
 const SEND_ATTEMPTS = 2;
@@ -42,22 +42,36 @@ export class Chat extends EventTarget {
   #pumping = false;
   #closed = false;
 
-  /** socket: {url, path}; ids: a store of the ids we have had, {read(), write(list)} */
+  /** socket: {url, path, transports?, fallback?: a socket as well}; ids: a store of our ids, {read(), write(list)} */
   constructor({ room, name, socket, ids }) {
     super();
     this.room = room;
     this.name = name;
     this.ids = ids;
     this.ownIds = new Set(ids.read());
-    this.io = io(socket.url || undefined, { path: socket.path, transports: TRANSPORTS, forceNew: true });
+    this.#open(socket);
+  }
+
+  #open({ url, path, transports = TRANSPORTS, fallback }) {
+    this.io = io(url || undefined, { path, transports, tryAllTransports: true, forceNew: true });
+    this.io.io.on("open", () => this.io.io.engine.on("upgrade", () => this.#change()));
     this.io.on("connect", () => this.#join());
     this.io.on("disconnect", (reason) => this.#disconnected(reason === "io server disconnect"));
-    this.io.on("connect_error", () => this.#disconnected(!this.io.active));
+    this.io.on("connect_error", () => {
+      if (!fallback || this.you) return this.#disconnected(!this.io.active);
+      this.io.disconnect(); // that address cannot be had from here
+      this.#open(fallback);
+    });
     this.io.on("message", (message) => this.#received(message));
     this.io.on("joined", (member) => this.#came(member));
     this.io.on("left", (member) => this.#went(member));
     this.io.on("typing", ({ id, typing }) => this.#typed(id, typing));
     this.io.on("burned", () => this.#end("burned"));
+  }
+
+  /** How the socket is connected: "websocket", "polling", or undefined while it is not. */
+  get transport() {
+    return this.status === "online" ? this.io.io.engine?.transport.name : undefined;
   }
 
   /** What there is to read, in order: {kind: "message", state, …} and {kind: "joined" | "left" | …, name}. */

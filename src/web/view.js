@@ -15,6 +15,7 @@ const NOTICES = {
   back: (name) => `${name} is back`,
   missed: () => "Messages are missing here: you were away for too many",
 };
+const TRANSPORTS = { websocket: "connected by WebSocket", polling: "connected by long polling" };
 const STATUSES = { connecting: "connecting …", online: "online", offline: "offline – reconnecting" };
 const HUES = 6;
 const COUNT_FROM = 500; // characters left
@@ -116,7 +117,9 @@ export function onSubmit(id, action) {
 
 export function renderRoom(chat) {
   $("status").dataset.state = chat.status;
-  setText($("status"), STATUSES[chat.status]);
+  $("status").dataset.transport = chat.transport ?? "";
+  $("status").title = TRANSPORTS[chat.transport] ?? "";
+  setText($("status"), STATUSES[chat.status] + (chat.transport === "polling" ? " · long polling" : ""));
   renderPeople([...chat.members.values()], chat.you);
   renderTimeline(chat.timeline);
   setText($("typing"), typingLine(chat.typists));

@@ -60,6 +60,16 @@ class Lambda:
         body: str | None = answer.get("body")
         return body
 
+    def http(self, method: str, path: str, query: str = "", body: str | None = None) -> tuple[int, str]:
+        """Make an HTTP request; returns the status and the body."""
+        event = sample("http-page")
+        event["requestContext"]["http"].update(method=method, path=path)
+        event.update(rawPath=path, rawQueryString=query)
+        if body is not None:
+            event["body"] = body
+        answer = self.invoke("http", event)
+        return answer["statusCode"], answer["body"]
+
     def connect(self, connection_id: str = "L0SM9cOFvHcCIhw=") -> str:
         """Open a connection and join namespace `/`; returns the socket id."""
         assert self.invoke("connect", sample("connect", connectionId=connection_id)) == {"statusCode": 200}

@@ -8,6 +8,7 @@ import pytest
 from tests.handlers.conftest import Lambda, sample
 
 OTHERS = 3
+QUERY = "EIO=4&transport=polling"
 
 
 @pytest.fixture
@@ -106,3 +107,52 @@ def test_disconnect(functions: Lambda, room: str) -> None:
 def test_a_silent_minute(functions: Lambda, room: str) -> None:
     """The heartbeat reads its four shards, whoever is connected, and writes nothing."""
     assert functions.counted("heartbeat", sample("heartbeat")) == {"Query": 4}
+
+
+class TestPolling:
+    @pytest.fixture
+    def poller(self, functions: Lambda, monkeypatch: pytest.MonkeyPatch) -> str:
+        """A client that polls and has joined `/`; its session id."""
+        monkeypatch.setenv("POLL_HOLD", "0.3")
+        session: str = json.loads(functions.http("GET", "/socket.io/", QUERY)[1][1:])["sid"]
+        assert functions.http("POST", "/socket.io/", f"{QUERY}&sid={session}", "40") == (200, "ok")
+        assert functions.http("GET", "/socket.io/", f"{QUERY}&sid={session}")[1].startswith("40")
+        functions.calls.clear()
+        return session
+
+    def test_handshake(self, functions: Lambda) -> None:
+        functions.http("GET", "/socket.io/", QUERY)
+        assert functions.calls == {"PutItem": 1}
+
+    def test_a_poll_that_finds_packets(self, functions: Lambda, poller: str) -> None:
+        """The first write tells what waits and marks whose poll it is; the last takes what the answer carries."""
+        functions.http("POST", "/socket.io/", f"{QUERY}&sid={poller}", '421["leave"]')
+        functions.calls.clear()
+        assert functions.http("GET", "/socket.io/", f"{QUERY}&sid={poller}") == (200, '431[{"ok":true}]')
+        assert functions.calls == {"UpdateItem": 2}
+
+    def test_a_poll_that_finds_nothing(self, functions: Lambda, poller: str) -> None:
+        """The same, and a read for each look: 5 in the first 0.3 s here, at most 33 in 25 s (see test_polling)."""
+        assert functions.http("GET", "/socket.io/", f"{QUERY}&sid={poller}") == (200, "6")
+        reads = functions.calls.pop("GetItem")
+        assert 3 <= reads <= 5
+        assert functions.calls == {"UpdateItem": 2}
+
+    def test_a_request_with_an_event_and_its_acknowledgement(self, functions: Lambda, poller: str) -> None:
+        """One read, and one write to the box, however many packets are in the request."""
+        body = '421["leave"]' + "\x1e" + '422["leave"]'
+        functions.http("POST", "/socket.io/", f"{QUERY}&sid={poller}", body)
+        assert functions.calls == {"GetItem": 1, "UpdateItem": 1}
+
+    def test_a_pong(self, functions: Lambda, poller: str) -> None:
+        functions.http("POST", "/socket.io/", f"{QUERY}&sid={poller}", "3")
+        assert functions.calls == {"GetItem": 1, "UpdateItem": 1}
+
+    def test_the_upgrade(self, functions: Lambda, poller: str) -> None:
+        connect = sample("connect")
+        connect["queryStringParameters"]["sid"] = poller
+        assert functions.counted("connect", connect) == {"GetItem": 1, "PutItem": 1}
+        assert functions.counted("message", frame("2probe")) == {"GetItem": 1, "UpdateItem": 1}
+        # The move, what moves along, and the two places that every socket is in.
+        assert functions.counted("message", frame("5")) == {"GetItem": 1, "UpdateItem": 2 + 2}
+        assert functions.counted("message", frame('421["leave"]')) == {"GetItem": 1}

@@ -12,6 +12,13 @@ from tests.handlers.conftest import EVENTS, Lambda, sample
 
 CONNECTION = "L0SM9cOFvHcCIhw="
 
+DIRECT = {
+    "url": "wss://abcd123.execute-api.us-east-1.amazonaws.com",
+    "path": "/live/",
+    "transports": ["websocket"],
+    "fallback": {"url": "", "path": "/socket.io/", "transports": ["polling"]},
+}
+
 
 def test_every_sample_is_an_answered_event(functions: Lambda) -> None:
     """Each file of events/ is named after its handler; none raises."""
@@ -183,12 +190,12 @@ class TestHttp:
     @pytest.mark.parametrize(
         ("public", "expected"),
         [
-            ("", {"url": "wss://abcd123.execute-api.us-east-1.amazonaws.com", "path": "/live/"}),
+            ("", DIRECT),
             ("https://chat.example.com", {"url": "", "path": "/socket.io/"}),
         ],
     )
     def test_where_the_socket_is(
-        self, functions: Lambda, monkeypatch: pytest.MonkeyPatch, public: str, expected: dict[str, str]
+        self, functions: Lambda, monkeypatch: pytest.MonkeyPatch, public: str, expected: dict[str, Any]
     ) -> None:
         monkeypatch.setenv("PUBLIC_URL", public)
         assert self.call(functions, "http-config")[:2] == (200, {"socket": expected})
