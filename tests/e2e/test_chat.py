@@ -6,12 +6,21 @@ from functools import partial
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.e2e.conftest import SCREENSHOTS
 from tests.e2e.processes import Gateway, NodeClient, PythonClient, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+# A proxy that lets no WebSocket pass, as the page sees it.
+BLOCKED = """
+window.WebSocket = class {
+  constructor() { setTimeout(() => { this.onerror?.(new Event("error")); this.onclose?.({ code: 1006 }); }); }
+  close() {}
+};
+"""
 
 
 def request(gateway: Gateway, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
@@ -39,9 +48,10 @@ def has_heard(client: PythonClient | NodeClient, event: str, count: int) -> bool
 class Guest:
     """A person in the page."""
 
-    def __init__(self, browser: Browser, url: str, name: str) -> None:
+    def __init__(self, browser: Browser, url: str, name: str, context: BrowserContext | None = None) -> None:
         self.complaints: list[str] = []
-        self.page: Page = browser.new_context(viewport={"width": 900, "height": 640}).new_page()
+        context = context or browser.new_context(viewport={"width": 900, "height": 640})
+        self.page: Page = context.new_page()
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
@@ -162,6 +172,25 @@ def test_the_page_alone(one_origin: Gateway, browser: Browser) -> None:
     nobody = browser.new_context().new_page()
     nobody.goto(link)
     expect(nobody.get_by_test_id("ended")).to_be_visible()
+
+
+@pytest.mark.parametrize("gateway", ["one_origin", "own_address"], indirect=True)
+def test_the_page_where_no_websocket_passes(gateway: Gateway, browser: Browser) -> None:
+    """It falls back to long polling, at its own origin, and says so."""
+    room = request(gateway, "POST", "/api/rooms", {})[1]["room"]
+    python = PythonClient(gateway.url, path_of(gateway))
+    python.call("join", {"room": room, "name": "Pia"})
+    context = browser.new_context()
+    context.add_init_script(BLOCKED)
+    guest = Guest(browser, f"{gateway.url}/r/{room}", "Wanda", context)
+    expect(guest.page.get_by_test_id("status")).to_have_text("online · long polling")
+    python.call("message", {"id": "1", "text": "hello by whatever way"})
+    guest.sees("hello by whatever way")
+    guest.say("and back")
+    until(partial(has_heard, python, "message", 2), "the answer")
+    guest.page.get_by_test_id("leave").click()
+    until(partial(heard_of, python, "left", "Wanda"), "Pia sees Wanda leave")
+    python.close()
 
 
 def test_the_open_packet_comes_first_whatever_connect_takes(one_origin: Gateway) -> None:
