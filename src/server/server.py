@@ -15,17 +15,16 @@ from protocol import socketio
 from protocol.socketio import PacketType
 from server.exceptions import NotBoundError, PacketTooLargeError, UnknownSidError
 from server.journal import Journal
+from server.namespace import Namespace
 from server.outbox import MARGIN, as_frames
 from server.ports import Ports
 from server.records import Connection, Member
-from server.registry import Handler, Registry, call_with
+from server.registry import ANY, RESERVED_EVENTS, Handler, Registry, call
 from server.turn import Turn
 
 log = logging.getLogger("fleeting.server")
 
 H = TypeVar("H", bound=Handler)
-
-RESERVED_EVENTS = frozenset({"connect", "disconnect"})
 
 MAX_FRAME = 131_072
 """Bytes that @connections takes in one message (API Gateway quotas)."""
@@ -77,13 +76,12 @@ class Server:
     any, where each call does its work at once (several calls share their work inside ``with sio.batch():``).
     """
 
-    def __init__(
-        self, *, namespaces: Sequence[str] | None = None, always_connect: bool = False, **options: Any
-    ) -> None:
+    def __init__(self, *, namespaces: Sequence[str] = ("/",), always_connect: bool = False, **options: Any) -> None:
+        # `namespaces` are those that clients may join though they have no handler; "*" is any.
         if unknown := options.keys() - _SERVERLESS_OPTIONS:
             raise TypeError(f"Server() has no option {', '.join(sorted(unknown))}")
         self.always_connect = always_connect
-        self._namespaces = frozenset(namespaces or ())
+        self._namespaces = frozenset([namespaces] if isinstance(namespaces, str) else namespaces)
         self._registry = Registry()
         self._ports: Ports | None = None
         self.engine: Any = None  # the server.engine.Engine that runs it
@@ -129,18 +127,21 @@ class Server:
 
         return register if handler is None else register(handler)
 
+    def register_namespace(self, namespace: Namespace) -> None:
+        """Register a class-based namespace."""
+        namespace.server = self
+        self._registry.add_class(namespace)
+
     def serves(self, namespace: str) -> bool:
         """Tell whether clients may connect to a namespace."""
-        return namespace in self._namespaces or namespace in self._registry.namespaces()
+        return not self._namespaces.isdisjoint({namespace, ANY}) or self._registry.serves(namespace)
 
     def trigger(self, event: str, namespace: str, *args: Any) -> tuple[bool, Any]:
         """Call the handler of an event; returns whether there is one, and what it returned."""
         handler = self._registry.find(namespace, event)
         if handler is None:
             return False, None
-        if event in RESERVED_EVENTS:
-            return True, call_with(handler, *args)
-        return True, handler(*args)
+        return True, call(handler, *args, may_drop=event in RESERVED_EVENTS)
 
     # ------------------------------------------------------------------ sending
     def emit(
