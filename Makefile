@@ -1,24 +1,31 @@
 # make run    the chat on this machine            make test   everything that is tested in minutes
 # make check  linters and types                   make slow   what takes longer
 # make bench  what is measured                    make lock   lock files from pyproject.toml (needs uv)
+# make sam-local   what `sam local` needs: a build, an AWS, and the functions' environment
+# make sam         the tests that run SAM CLI with a container engine; `make test` has them too, where one answers
 
 PYTHON ?= python3
 PORT ?= 3000
 ARGS ?=
+TESTS ?= not slow
+# A command under which a container engine answers, if the machine's own does not.
+SAM_ENGINE ?=
 BIN := .venv/bin
 # The lock files are complete, so nothing is left to resolve.
 PIP := -m pip --disable-pip-version-check install --quiet --no-input --no-deps --require-hashes
+# Without the user's keys: nothing here is sent to AWS, and looking for a role to take costs ten seconds.
+SAM := env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 BUNDLE := src/web/socket.io.esm.min.js
 UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .DELETE_ON_ERROR:
-.PHONY: run test slow check bench lock chromium clean
+.PHONY: run test slow check bench sam sam-build sam-local lock chromium clean
 
 run: .venv/run.stamp $(BUNDLE)
 	@$(BIN)/python -m gateway template.yaml --port $(PORT) --parameter-overrides PublicUrl=http://localhost:$(PORT) $(ARGS)
 
-test: .venv/dev.stamp $(BUNDLE) chromium
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+test: .venv/dev.stamp .venv-sam/stamp $(BUNDLE) chromium
+	$(BIN)/python -m pytest -m "$(TESTS)" $(ARGS)
 
 slow: .venv/dev.stamp $(BUNDLE) chromium
 	$(BIN)/python -m pytest -m slow $(ARGS)
@@ -28,10 +35,20 @@ check: .venv/dev.stamp .venv-sam/stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
-	env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
+	$(SAM) validate --lint
 
 bench: .venv/dev.stamp $(BUNDLE)
 	$(BIN)/python -m bench.cold_start
+
+# What has to be fetched is fetched here: where the engine is, there may be no network.
+sam: .venv/dev.stamp chromium sam-build
+	$(SAM_ENGINE) $(BIN)/python -m pytest -m sam $(ARGS) || [ $$? = 77 ]
+
+sam-build: .venv/run.stamp .venv-sam/stamp $(BUNDLE)
+	@PYTHON="$(CURDIR)/$(BIN)/python" $(SAM) build
+
+sam-local: sam-build
+	@$(BIN)/python -m gateway template.yaml --port $(PORT) --sam-env .aws-sam/env.json --aws-port 3003 --parameter-overrides PollHold=0.2 $(ARGS)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say which with PYTHON=…" >&2; exit 1; }

@@ -70,6 +70,29 @@ def main(
         typer.Option(metavar="SECONDS", min=0.05, help="Run every schedule at this period in place of its own."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run every invocation in a new process.")] = False,
+    lambda_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Let another process run the functions: `sam local start-lambda`, at http://127.0.0.1:3001.",
+        ),
+    ] = None,
+    sam_env: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the functions' environment for `sam local --env-vars`, and listen where containers come by.",
+        ),
+    ] = None,
+    container_host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST", help="This machine as containers see it; asked of docker if not given.", show_default=False
+        ),
+    ] = None,
+    aws_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the embedded DynamoDB and SQS; 0 takes a free one.")
+    ] = 0,
     max_workers: Annotated[int, typer.Option(min=1, help="Most processes of one function.")] = DEFAULTS.max_workers,
 ) -> None:
     """Run a SAM template's WebSocket and HTTP APIs on this machine, as API Gateway and Lambda would."""
@@ -82,7 +105,19 @@ def main(
                 raise UsageError(f"{_OVERRIDES} takes Key=Value, not {item}")
             overrides[key] = value
         options = Options(
-            template, host, port, endpoint_url, app, overrides, every, fresh, Settings(max_workers=max_workers)
+            template,
+            host,
+            port,
+            endpoint_url,
+            app,
+            overrides,
+            every,
+            fresh,
+            Settings(max_workers=max_workers),
+            aws_port,
+            lambda_endpoint,
+            sam_env,
+            container_host,
         )
         with asyncio.Runner(loop_factory=_loop_factory) as runner:
             runner.run(_serve(options, console))

@@ -1,15 +1,11 @@
 """The APIs of a stack: routes and integrations of WebSocket and HTTP APIs, from resources or an OpenAPI body."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway.errors import TemplateError
 from gateway.specs import HttpRoute, HttpSpec, WebSocketRoute, WebSocketSpec
-
-if TYPE_CHECKING:
-    from gateway.stack import Stack
+from gateway.stack import Stack
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "x-amazon-apigateway-any-method")
 

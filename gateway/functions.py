@@ -1,4 +1,7 @@
-"""Functions: a pool of workers each, more of them under load, with the environment that Lambda gives."""
+"""Functions: a pool of workers each, more of them under load, with the environment that Lambda gives.
+
+Where a pool runs them, or another process: who asks for a function does not know.
+"""
 
 import asyncio
 import os
@@ -6,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from typing import Protocol
 
 from gateway.console import Console
 from gateway.errors import GatewayError
@@ -146,35 +150,48 @@ class Pool:
         self._grow_soon()
 
 
+class Runner(Protocol):
+    """What runs one function: a pool here, or what another process serves."""
+
+    def submit(self, payload: bytes) -> asyncio.Future[bytes]:
+        """Invoke the function with the event `payload`; see Pool.submit."""
+
+    async def prestart(self) -> None:
+        """Return once an invocation would not wait for a start."""
+
+    async def close(self) -> None:
+        """Give up what runs."""
+
+
 class Functions:
     """Every function of a stack, by logical id."""
 
-    def __init__(self, pools: Mapping[str, Pool], settings: Settings) -> None:
-        self._pools = pools
+    def __init__(self, runners: Mapping[str, Runner], settings: Settings) -> None:
+        self._runners = runners
         self._settings = settings
 
     def submit(self, function: str, payload: bytes) -> asyncio.Future[bytes]:
         """Invoke a function by logical id; see Pool.submit."""
-        pool = self._pools.get(function)
-        if pool is None:
+        runner = self._runners.get(function)
+        if runner is None:
             result: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
             result.set_exception(FunctionFailed(NOT_RUN, f"{function} is not run here"))
             return result
-        return pool.submit(payload)
+        return runner.submit(payload)
 
     async def prestart(self) -> None:
         """Start one worker of each function, a few at a time."""
         limit = asyncio.Semaphore(self._settings.prestart_concurrency)
 
-        async def start(pool: Pool) -> None:
+        async def start(runner: Runner) -> None:
             async with limit:
-                await pool.prestart()
+                await runner.prestart()
 
-        await asyncio.gather(*map(start, self._pools.values()))
+        await asyncio.gather(*map(start, self._runners.values()))
 
     async def close(self) -> None:
-        """Kill every worker of every function."""
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        """End what runs every function."""
+        await asyncio.gather(*(runner.close() for runner in self._runners.values()))
 
 
 def environment(spec: FunctionSpec, endpoint: str, extra_path: str | None, settings: Settings) -> dict[str, str]:

@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,23 @@ _SENT = ("AmazonSQS.SendMessage", "AmazonSQS.SendMessageBatch", "AmazonSQS.Chang
 class MotoServer:
     """The embedded AWS. `endpoint` is known at once, `start` returns when it answers.
 
-    `on_sent(queue_url)` is called after messages were put on a queue.
+    It listens on `port`, 0 for a free one, of the loopback and of the `others`, addresses of this machine.
+    `on_sent(queue_url)` is called after messages were put on a queue. Raises OSError where it cannot listen.
     """
 
-    def __init__(self, account_id: str, on_sent: Callable[[str], None]) -> None:
-        # The port is ours from here on: the child gets the socket itself.
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.endpoint = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+    def __init__(
+        self, account_id: str, on_sent: Callable[[str], None], port: int = 0, others: Sequence[str] = ()
+    ) -> None:
+        # The port is ours from here on: the child gets the sockets themselves.
+        self._sockets = [socket.create_server(("127.0.0.1", port), backlog=512)]
+        port = self._sockets[0].getsockname()[1]
+        try:
+            for address in others:
+                self._sockets.append(socket.create_server((address, port), backlog=512))
+        except OSError:
+            self._close_sockets()
+            raise
+        self.endpoint = f"http://127.0.0.1:{port}"
         self._account_id = account_id
         self._on_sent = on_sent
         self._process: asyncio.subprocess.Process | None = None
@@ -41,15 +51,17 @@ class MotoServer:
 
     async def start(self, timeout: float = 60) -> None:
         """Start the process. Raises GatewayError if it ends or is not ready in `timeout` seconds."""
-        os.set_inheritable(self._socket.fileno(), True)
+        descriptors = [listening.fileno() for listening in self._sockets]
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "gateway.moto_server",
-            str(self._socket.fileno()),
+            *map(str, descriptors),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            pass_fds=[self._socket.fileno()],
+            pass_fds=descriptors,
             env={
                 **os.environ,
                 bootstrap.PARENT: str(os.getpid()),
@@ -58,7 +70,7 @@ class MotoServer:
             },
             start_new_session=True,
         )
-        self._socket.close()
+        self._close_sockets()
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(timeout):
@@ -72,13 +84,17 @@ class MotoServer:
 
     async def close(self) -> None:
         """Kill the process."""
-        self._socket.close()
+        self._close_sockets()
         if self._reader is not None:
             self._reader.cancel()
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
+
+    def _close_sockets(self) -> None:
+        for listening in self._sockets:
+            listening.close()
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
         while line := await stream.readline():
@@ -200,8 +216,8 @@ def _tell(target: str, body: bytes, status: int) -> None:
             print(json.loads(body)["QueueUrl"], flush=True)
 
 
-def serve(fd: int) -> None:
-    """Serve on the listening socket `fd` until the process is killed, or its standard input ends."""
+def serve(descriptors: Iterable[int]) -> None:
+    """Serve on listening sockets until the process is killed, or its standard input ends."""
     bootstrap.die_with_parent()
     import moto.dynamodb.responses
     import moto.sqs.responses  # noqa: F401
@@ -225,10 +241,10 @@ def serve(fd: int) -> None:
     async def main() -> None:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), lambda: os.read(0, 1) or os._exit(0))
         print(_READY.decode(), end="", flush=True)
-        await server.serve(sockets=[socket.socket(fileno=fd)])
+        await server.serve(sockets=[socket.socket(fileno=descriptor) for descriptor in descriptors])
 
     asyncio.run(main(), debug=False)
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(map(int, sys.argv[1:]))

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway import resources
+from gateway import apis, containers, resources
 from gateway.aws_queue import AwsQueue
 from gateway.console import Console
 from gateway.errors import GatewayError, TemplateError, UsageError
-from gateway.functions import Functions, Pool, environment
+from gateway.functions import Functions, Pool, Runner, environment
 from gateway.http_api import HttpApi
+from gateway.lambda_endpoint import LambdaEndpoint, RemoteFunction
 from gateway.moto_server import MotoServer
 from gateway.parameters import parameter_values
 from gateway.schedules import run_schedule
@@ -48,6 +49,10 @@ class Options:
     every: float | None = None
     fresh: bool = False
     settings: Settings = field(default_factory=Settings)
+    aws_port: int = 0
+    lambda_endpoint: str | None = None
+    sam_env: Path | None = None
+    container_host: str | None = None
 
 
 class Gateway:
@@ -90,12 +95,12 @@ class Gateway:
 
     def add_apis(self, stack: Stack, functions: Functions) -> None:
         """Serve the stack's APIs."""
-        for websocket in stack.websocket_apis():
+        for websocket in apis.websocket_apis(stack):
             for stage in websocket.stages:
                 if self.websocket_stage(stage) is not None:
                     stack.unsupported[websocket.logical_id] = f"second WebSocket API with a stage {stage}"
             self.websocket_apis.append(WebSocketApi(websocket, functions.submit, self.settings, self.authority))
-        for http in stack.http_apis():
+        for http in apis.http_apis(stack):
             if self.http_api is None:
                 self.http_api = HttpApi(http, functions.submit, self.settings, self.authority, self.console.note)
             else:
@@ -171,16 +176,21 @@ async def running(options: Options, console: Console | None = None) -> AsyncIter
     template = load(options.template)
     overrides, extra_path = _with_app(options, template.get("Parameters", {}))
     values = parameter_values(template.get("Parameters", {}), overrides)
+    remote = _remote(options)
+    outside = await asyncio.to_thread(_outside, options)
+    # Containers come by an address of their own; where that is not this machine's, it leads to the loopback.
+    others = [outside] if outside not in (None, "127.0.0.1") and containers.is_here(outside) else []
     async with contextlib.AsyncExitStack() as ends:
-        try:
-            listening = bind(options.host, options.port)
-        except OSError as error:
-            raise GatewayError(f"cannot listen on {options.host}:{options.port}: {error.strerror or error}") from None
-        ends.callback(listening.close)
-        gateway = Gateway(options, listening, console)
+        listening = [_bind(ends, options.host, options.port)]
+        port = listening[0].getsockname()[1]
+        listening += [_bind(ends, name, port) for name in others if options.host not in (name, "0.0.0.0", "::")]
+        gateway = Gateway(options, listening[0], console)
         moto: asyncio.Task[None] | None = None
         if options.endpoint_url is None:
-            server = MotoServer(settings.account_id, gateway.queue_changed)
+            try:
+                server = MotoServer(settings.account_id, gateway.queue_changed, options.aws_port, others)
+            except OSError as error:
+                raise GatewayError(f"cannot listen on port {options.aws_port}: {error.strerror or error}") from None
             ends.push_async_callback(server.close)
             endpoint = server.endpoint
             console.progress("Starting DynamoDB and SQS …")
@@ -204,21 +214,28 @@ async def running(options: Options, console: Console | None = None) -> AsyncIter
         stack.queue_urls = await asyncio.to_thread(resources.create, dynamodb, sqs, tables, queues)
 
         _check_app(options, functions)
-        pools = {
-            function.logical_id: Pool(
-                function,
-                environment(function, endpoint, extra_path, settings),
-                settings,
-                console,
-                fresh=options.fresh,
-            )
-            # Again, now that the queues' addresses are known.
-            for function in (_localised(spec, gateway.authority, stack) for spec in stack.functions())
-        }
-        started = Functions(pools, settings)
+        # Again, now that the queues' addresses are known.
+        functions = stack.functions()
+        if options.sam_env is not None and outside is not None:
+            called = containers.authority(outside, port)
+            specs = [_localised(spec, called, gateway.authority, stack) for spec in functions]
+            containers.write_environment(options.sam_env, specs, endpoint, outside)
+            console.progress(f"Environment for sam local --env-vars: {options.sam_env}")
+        runners: dict[str, Runner] = {}
+        for spec in functions:
+            if remote is not None:
+                runners[spec.logical_id] = RemoteFunction(spec, remote, settings, console)
+                continue
+            local = _localised(spec, gateway.authority, gateway.authority, stack)
+            variables = environment(local, endpoint, extra_path, settings)
+            runners[spec.logical_id] = Pool(local, variables, settings, console, fresh=options.fresh)
+        started = Functions(runners, settings)
         ends.push_async_callback(started.close)
         gateway.add_apis(stack, started)
-        console.progress(f"Starting {len(pools)} functions …")
+        if remote is None:
+            console.progress(f"Starting {len(runners)} functions …")
+        else:
+            await remote.wait(settings.lambda_endpoint_wait, console)
         await started.prestart()
 
         executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sqs")
@@ -232,6 +249,29 @@ async def running(options: Options, console: Console | None = None) -> AsyncIter
         for logical_id, what in stack.unsupported.items():
             console.note(f"Not run here: {logical_id} ({what})")
         yield gateway
+
+
+def _bind(ends: contextlib.AsyncExitStack, host: str, port: int) -> socket.socket:
+    try:
+        listening = bind(host, port)
+    except OSError as error:
+        raise GatewayError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    ends.callback(listening.close)
+    return listening
+
+
+def _remote(options: Options) -> LambdaEndpoint | None:
+    """Return the endpoint that runs the functions, if one does. Raises UsageError."""
+    if options.lambda_endpoint is None:
+        return None
+    if options.app is not None or options.fresh:
+        raise UsageError("--lambda-endpoint runs the functions as they are: neither --app nor --fresh goes with it")
+    return LambdaEndpoint(options.lambda_endpoint)
+
+
+def _outside(options: Options) -> str | None:
+    """Return this machine's name for containers, where it is asked for. Raises GatewayError."""
+    return None if options.sam_env is None else options.container_host or containers.host()
 
 
 def _with_app(options: Options, parameters: Mapping[str, object]) -> tuple[dict[str, str], str | None]:
@@ -266,15 +306,22 @@ def _check_app(options: Options, functions: list[FunctionSpec]) -> None:
             raise UsageError(f"--app: {function.logical_id} has a module {path.stem} of its own; rename {path.name}")
 
 
-def _localised(spec: FunctionSpec, authority: str, stack: Stack) -> FunctionSpec:
-    """Return a function whose variables name this machine wherever they named an API of the stack."""
+def _localised(spec: FunctionSpec, called: str, told: str, stack: Stack) -> FunctionSpec:
+    """Return a function whose variables name this machine wherever they named an API of the stack.
+
+    What begins with http a function calls itself, at `called`; a socket's address it tells clients: `told`.
+    """
     settings = stack.settings
     ids = "|".join(str(stack.reference(name)) for name in stack.of_type("AWS::ApiGatewayV2::Api"))
     if not ids:
         return spec
     host = rf"({ids})\.execute-api\.{re.escape(settings.region)}\.{re.escape(settings.url_suffix)}(:443)?(?![\w.-])"
     pattern = re.compile(rf"\b(http|ws)s://{host}")
-    changed = {name: pattern.sub(rf"\1://{authority}", value) for name, value in spec.environment.items()}
+    authorities = {"http": called, "ws": told}
+    changed = {
+        name: pattern.sub(lambda found: f"{found[1]}://{authorities[found[1]]}", value)
+        for name, value in spec.environment.items()
+    }
     return replace(spec, environment=changed)
 
 

@@ -60,7 +60,7 @@ class Settings:
     # ---- Functions
     payload_limit: int = 6 * KIB * KIB  # [D] synchronous, each way
     # Processes of one function; AWS has 1,000 for an account. What does not fit waits, or is refused as AWS would.
-    max_workers: int = 10
+    max_workers: int = 50
     throttle: bool = False
     # A busy function gets another process when an invocation has waited this long: AWS starts one at once, but on
     # one machine a burst of short invocations is over before a new process has started.
@@ -68,6 +68,8 @@ class Settings:
     # AWS allows 10 s; one machine that starts several processes at once needs more.
     init_timeout: float = 60.0
     prestart_concurrency: int = 2
+    # For how long the gateway waits for the process that runs the functions in its place to listen.
+    lambda_endpoint_wait: float = 60.0
 
     # ---- Queues and schedules
     # [I] Batches of one event source mapping that run at the same time.

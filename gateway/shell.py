@@ -119,9 +119,9 @@ def _request(scope: Scope, body: bytes) -> HttpRequest:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn on a socket that is bound already; the process's signals are not its business."""
+    """Uvicorn on sockets that are bound already; the process's signals are not its business."""
 
-    def __init__(self, gateway: Served, listening: socket.socket) -> None:
+    def __init__(self, gateway: Served, listening: list[socket.socket]) -> None:
         http, ws = protocols(gateway)
         config = uvicorn.Config(
             application(gateway),
@@ -147,7 +147,7 @@ class Server(uvicorn.Server):
 
     async def start(self) -> None:
         """Return once requests are served."""
-        self._task = asyncio.create_task(self.serve(sockets=[self._listening]))
+        self._task = asyncio.create_task(self.serve(sockets=self._listening))
         while not self.started:
             if self._task.done():
                 self._task.result()
@@ -155,7 +155,7 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0)
 
     async def stop(self) -> None:
-        """Close the listening socket and what is open."""
+        """Close the listening sockets and what is open."""
         self.should_exit = True
         if self._task is not None:
             with contextlib.suppress(asyncio.CancelledError):

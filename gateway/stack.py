@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway import apis, ids
+from gateway import ids
 from gateway.errors import TemplateError
 from gateway.intrinsics import Resolver, pseudo_parameters
 from gateway.settings import Settings
-from gateway.specs import FunctionSpec, HttpSpec, MappingSpec, QueueSpec, ScheduleSpec, TableSpec, WebSocketSpec
+from gateway.specs import FunctionSpec, MappingSpec, QueueSpec, ScheduleSpec, TableSpec
 from gateway.template import code_folder
 
 _NOTHING_TO_RUN = (
@@ -203,14 +203,6 @@ class Stack:
         """Return the functions that can be run here; the others are in `unsupported`."""
         found = [self._named(logical_id, self._function) for logical_id in self.of_type("AWS::Lambda::Function")]
         return [function for function in found if function is not None]
-
-    def websocket_apis(self) -> list[WebSocketSpec]:
-        """Return the WebSocket APIs."""
-        return apis.websocket_apis(self)
-
-    def http_apis(self) -> list[HttpSpec]:
-        """Return the HTTP APIs."""
-        return apis.http_apis(self)
 
     def mappings(self) -> list[MappingSpec]:
         """Return the event source mappings of queues; those of other sources are in `unsupported`."""

@@ -40,12 +40,14 @@ class Record:
     offered: str | None = None
     offered_at: int = 0
     locked_at: int | None = None
+    locked_by: str | None = None
     moved: str | None = None
 
 
 class MemoryConnections:
     def __init__(self, rooms: "MemoryRooms") -> None:
         self.records: dict[str, Record] = {}
+        self.past_runs: list[int] = []
         self._rooms = rooms
 
     def open(self, connection: Connection) -> None:
@@ -64,6 +66,8 @@ class MemoryConnections:
         if record is None or record.closing:
             return False
         connection = record.connection
+        if change.joined.keys() & connection.sockets.keys():
+            return False
         if change.pending is not None:
             connection.pending = change.pending
         for namespace, sid in change.joined.items():
@@ -89,9 +93,13 @@ class MemoryConnections:
         record.seen = seen
         return True
 
-    def claim(self, connection_id: str, *, at: int, born_before: int) -> Connection | None:
+    def claim(
+        self, connection_id: str, *, at: int, born_before: int, seen: int | None = None, moved: bool = False
+    ) -> Connection | None:
         record = self.records.get(connection_id)
-        if record is None or record.connection.born > born_before:
+        if record is None or record.connection.born > born_before or (record.moved and not moved):
+            return None
+        if seen is not None and record.seen != seen:
             return None
         if record.closing and record.closing >= at - CLAIM_LAPSE:
             return None
@@ -100,7 +108,7 @@ class MemoryConnections:
 
     def adopt(self, connection_id: str, session: Connection) -> bool:
         record = self.records.get(connection_id)
-        if record is None or record.closing:
+        if record is None or record.closing or record.connection.probes is None:
             return False
         adopted = copy.deepcopy(session)
         record.connection = Connection(
@@ -124,6 +132,12 @@ class MemoryConnections:
     def beats(self) -> Iterator[Beat]:
         for record in [record for record in self.records.values() if not record.moved]:
             yield Beat(record.connection.id, record.connection.born, record.seen, record.joined)
+
+    def runs(self) -> list[int]:
+        return list(self.past_runs)
+
+    def save_runs(self, runs: Sequence[int]) -> None:
+        self.past_runs = list(runs)
 
 
 class MemoryRooms:
@@ -214,7 +228,7 @@ class MemoryMailboxes:
         record.previous, record.poll = record.poll, poll
         return self._box(record)
 
-    def peek(self, connection_id: str) -> Box | None:
+    def peek(self, connection_id: str, *, consistent: bool = False) -> Box | None:
         record = self._open(connection_id)
         return None if record is None else self._box(record)
 
@@ -238,23 +252,26 @@ class MemoryMailboxes:
         record.offered, record.offered_at = websocket, at
         return True
 
-    def lock(self, connection_id: str, websocket: str, at: int) -> Box | None:
+    def lock(self, connection_id: str, websocket: str, holder: str, at: int) -> Box | None:
         record = self._open(connection_id)
         if record is None or record.moved or record.offered != websocket:
             return None
         if record.locked_at is not None and record.locked_at >= at - LOCK_LAPSE:
             return None
-        record.locked_at = at
+        record.locked_at, record.locked_by, record.poll = at, holder, None
         return self._box(record)
 
-    def discard(self, connection_id: str, letters: Sequence[Letter]) -> None:
-        if record := self._open(connection_id):
-            record.locked_at = None
-            del record.box[: len(letters)]
+    def discard(self, connection_id: str, holder: str, letters: Sequence[Letter]) -> bool:
+        record = self._open(connection_id)
+        if record is None or record.locked_by != holder:
+            return False
+        record.locked_at = record.locked_by = None
+        del record.box[: len(letters)]
+        return True
 
     def move(self, connection_id: str, websocket: str) -> Connection | None:
         record = self._open(connection_id)
-        if record is None or record.moved or record.offered != websocket or record.box:
+        if record is None or record.offered != websocket or record.box or record.moved not in (None, websocket):
             return None
         record.moved = websocket
         return copy.deepcopy(record.connection)

@@ -5,14 +5,13 @@ its own process, write beside each other.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
-
-from botocore.exceptions import ClientError
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from aws import keys
 from aws.clients import translated
 from aws.table import Item, Table, key, number, pack, text, unpack
+from aws.updates import Update
 from server.records import Beat, Change, Connection, Letter, Membership, Socket
 
 _SID, _DATA = "sid:", "data:"
@@ -22,6 +21,10 @@ HAS_NOT_MOVED = "attribute_not_exists(moved)"
 
 # The WebSocket has taken over what the polling connection held.
 HAS_ADOPTED = "attribute_not_exists(probes)"
+STILL_PROBES = "attribute_exists(probes)"
+
+# No pong came since the heartbeat looked.
+WAS_SILENT = "seen = :seen"
 
 _MOVING = (0.02, 0.05, 0.1, 0.2, 0.4, 0)
 
@@ -57,10 +60,20 @@ class DynamoConnections:
             self._table.client.put_item(TableName=self._table.name, Item=item)
 
     def load(self, connection_id: str) -> Connection | None:
-        item = self._read(connection_id)
-        if item is not None and "moved" in item:
-            item = self._read(connection_id := item["moved"]["S"])
-        return None if item is None or "closing" in item else as_connection(connection_id, item)
+        for pause in _MOVING:
+            item = self._read(connection_id)
+            if item is None or "closing" in item:
+                return None
+            if "moved" not in item:
+                return as_connection(connection_id, item)
+            websocket = item["moved"]["S"]
+            item = self._read(websocket)
+            if item is None or "closing" in item:
+                return None
+            if "probes" not in item:
+                return as_connection(websocket, item)
+            time.sleep(pause)
+        return None
 
     def _read(self, connection_id: str) -> Item | None:
         with translated():
@@ -70,53 +83,56 @@ class DynamoConnections:
         return answer.get("Item")
 
     def change(self, connection_id: str, change: Change) -> bool:
-        update = _Update()
-        for namespace, sid in change.joined.items():
-            update.assign(_SID + namespace, text(sid))
-        if change.joined:
-            update.assign("joined", number(1))
-        for namespace, data in change.data.items():
-            update.assign(_DATA + namespace, pack(data))
-        if change.pending is not None:
-            update.assign("pending", pack(change.pending))
-        if change.entered:
-            update.add("rooms", change.entered)
-        elif change.exited:
-            update.delete("rooms", change.exited)
-        home = self._home(connection_id, update)
-        if home is None:
-            return False
         if change.entered and change.exited:  # DynamoDB takes one change of an attribute at a time
-            rest = _Update()
-            rest.delete("rooms", change.exited)
-            return self._home(home, rest) is not None
-        return True
+            rest = Change(exited=change.exited)
+            return self.change(connection_id, replace(change, exited=set())) and self.change(connection_id, rest)
+
+        def update() -> Update:
+            update = Update()
+            for namespace, sid in change.joined.items():
+                # Two frames may ask for one namespace at once; the second finds that it is there.
+                update.when(f"attribute_not_exists({update.name(_SID + namespace)})")
+                update.assign(_SID + namespace, text(sid))
+            if change.joined:
+                update.assign("joined", number(1))
+            for namespace, data in change.data.items():
+                update.assign(_DATA + namespace, pack(data))
+            if change.pending is not None:
+                update.assign("pending", pack(change.pending))
+            if change.entered:
+                update.add("rooms", _packed(change.entered))
+            elif change.exited:
+                update.delete("rooms", _packed(change.exited))
+            return update
+
+        return self._at_home(connection_id, update)
 
     def leave(self, connection_id: str, namespace: str) -> bool:
-        update = _Update()
-        update.remove(_DATA + namespace)
-        sid = update.remove(_SID + namespace)
-        return self._home(connection_id, update, f"attribute_exists({sid})") is not None
+        def update() -> Update:
+            update = Update().remove(_SID + namespace, _DATA + namespace)
+            return update.when(f"attribute_exists({update.name(_SID + namespace)})")
+
+        return self._at_home(connection_id, update)
 
     def touch(self, connection_id: str, seen: int) -> bool:
-        update = _Update()
-        update.assign("seen", number(seen))
-        return self._update(connection_id, update)
+        update = Update().assign("seen", number(seen)).when(IS_OPEN)
+        return update.run(self._table, connection_key(connection_id))[1]
 
-    def claim(self, connection_id: str, *, at: int, born_before: int) -> Connection | None:
-        values = {":at": number(at), ":born_before": number(born_before), ":lapsed": number(at - CLAIM_LAPSE)}
-        item = self._conditional(
-            connection_id,
-            UpdateExpression="SET closing = :at",
-            ConditionExpression=MAY_CLOSE,
-            ExpressionAttributeValues=values,
-            ReturnValues="ALL_NEW",
-        )
-        return None if item is None else as_connection(connection_id, item)
+    def claim(
+        self, connection_id: str, *, at: int, born_before: int, seen: int | None = None, moved: bool = False
+    ) -> Connection | None:
+        update = Update().assign("closing", number(at))
+        update.when(MAY_CLOSE, born_before=number(born_before), lapsed=number(at - CLAIM_LAPSE))
+        if seen is not None:
+            update.when(WAS_SILENT, seen=number(seen))
+        if not moved:
+            update.when(HAS_NOT_MOVED)
+        item, is_done = update.run(self._table, connection_key(connection_id))
+        return as_connection(connection_id, item) if is_done and item else None
 
     def adopt(self, connection_id: str, session: Connection) -> bool:
-        update = _Update()
-        update.assign("environ", pack(session.environ))
+        update = Update().when(IS_OPEN, STILL_PROBES).remove("probes")
+        update.assign("environ", pack(session.environ)).assign("origin", text(session.id))
         for namespace, socket in session.sockets.items():
             update.assign(_SID + namespace, text(socket.sid))
             if socket.data is not None:
@@ -125,11 +141,9 @@ class DynamoConnections:
             update.assign("joined", number(1))
         if session.pending:
             update.assign("pending", pack(session.pending))
-        update.assign("origin", text(session.id))
-        update.remove("probes")
         if session.rooms:
-            update.add("rooms", session.rooms)
-        return self._update(connection_id, update)
+            update.add("rooms", _packed(session.rooms))
+        return update.run(self._table, connection_key(connection_id))[1]
 
     def remove(self, connection: Connection, places: Sequence[Membership]) -> None:
         letters = [key(keys.of_connection(connection.id), keys.LETTER + name) for name in connection.letters]
@@ -148,78 +162,33 @@ class DynamoConnections:
                 connection_id = item["pk"]["S"].removeprefix(keys.CONNECTION)
                 yield Beat(connection_id, int(item["born"]["N"]), int(item["seen"]["N"]), "joined" in item)
 
-    def _home(self, connection_id: str, update: "_Update", *conditions: str) -> str | None:
-        """Update the record, or that of the WebSocket which took it over; returns which, or None if neither is open."""
-        if self._update(connection_id, update, HAS_NOT_MOVED, *conditions):
-            return connection_id
-        for pause in _MOVING:  # an upgrade takes two writes, and this call may come between them
-            item = self._read(connection_id)
-            if item is None or "moved" not in item:
-                return None
-            websocket = str(item["moved"]["S"])
-            if self._update(websocket, update, HAS_ADOPTED, *conditions):
-                return websocket
-            time.sleep(pause)
-        return None
-
-    def _update(self, connection_id: str, update: "_Update", *conditions: str) -> bool:
-        condition = " AND ".join((IS_OPEN, *conditions))
-        return self._conditional(connection_id, ConditionExpression=condition, **update.parameters()) is not None
-
-    def _conditional(self, connection_id: str, **parameters: Any) -> Item | None:
-        """Update the record; None if the condition does not hold."""
+    def runs(self) -> list[int]:
         with translated():
-            try:
-                answer = self._table.client.update_item(
-                    TableName=self._table.name, Key=connection_key(connection_id), **parameters
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                    return None
-                raise
-        return answer.get("Attributes", {})
+            answer = self._table.client.get_item(
+                TableName=self._table.name, Key=key(keys.RUNS, keys.RUNS), ConsistentRead=True
+            )
+        item: Item = answer.get("Item", {})
+        return list(unpack(item.get("runs")) or [])
 
+    def save_runs(self, runs: Sequence[int]) -> None:
+        item = {**key(keys.RUNS, keys.RUNS), "runs": pack(list(runs))}
+        with translated():
+            self._table.client.put_item(TableName=self._table.name, Item=item)
 
-class _Update:
-    """Builds an update expression; attributes are aliased, since namespaces are part of their names."""
-
-    def __init__(self) -> None:
-        self._clauses: dict[str, list[str]] = {}
-        self._names: dict[str, str] = {}
-        self._values: Item = {}
-
-    def assign(self, name: str, value: Item) -> None:
-        self._clause("SET", f"{self._name(name)} = {self._value(value)}")
-
-    def remove(self, name: str) -> str:
-        """Remove an attribute; returns its alias."""
-        alias = self._name(name)
-        self._clause("REMOVE", alias)
-        return alias
-
-    def add(self, name: str, rooms: set[tuple[str, str]]) -> None:
-        self._clause("ADD", f"{self._name(name)} {self._value(_packed(rooms))}")
-
-    def delete(self, name: str, rooms: set[tuple[str, str]]) -> None:
-        self._clause("DELETE", f"{self._name(name)} {self._value(_packed(rooms))}")
-
-    def parameters(self) -> dict[str, Any]:
-        expression = " ".join(f"{verb} {', '.join(terms)}" for verb, terms in self._clauses.items())
-        parameters = {"UpdateExpression": expression, "ExpressionAttributeNames": self._names}
-        return parameters | ({"ExpressionAttributeValues": self._values} if self._values else {})
-
-    def _clause(self, verb: str, term: str) -> None:
-        self._clauses.setdefault(verb, []).append(term)
-
-    def _name(self, name: str) -> str:
-        alias = f"#n{len(self._names)}"
-        self._names[alias] = name
-        return alias
-
-    def _value(self, value: Item) -> str:
-        alias = f":v{len(self._values)}"
-        self._values[alias] = value
-        return alias
+    def _at_home(self, connection_id: str, update: Callable[[], Update]) -> bool:
+        """Update the record, or that of the WebSocket which took it over; False if neither is open."""
+        item, is_done = update().when(IS_OPEN, HAS_NOT_MOVED).run(self._table, connection_key(connection_id))
+        if is_done or item is None or "moved" not in item:
+            return is_done
+        for pause in _MOVING:
+            # An upgrade takes two writes, and this call may come between them.
+            home, is_done = (
+                update().when(IS_OPEN, HAS_ADOPTED).run(self._table, connection_key(str(item["moved"]["S"])))
+            )
+            if is_done or home is None or "probes" not in home or "closing" in home:
+                return is_done
+            time.sleep(pause)
+        return False
 
 
 def place_key(place: Membership) -> Item:
@@ -232,8 +201,8 @@ def connection_key(connection_id: str) -> Item:
     return key(keys.of_connection(connection_id), keys.CONNECTION)
 
 
-def _packed(rooms: set[tuple[str, str]]) -> Item:
-    return {"SS": sorted(keys.pack_room(*room) for room in rooms)}
+def _packed(rooms: set[tuple[str, str]]) -> list[str]:
+    return sorted(keys.pack_room(*room) for room in rooms)
 
 
 def as_connection(connection_id: str, item: Item) -> Connection:

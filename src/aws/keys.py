@@ -4,6 +4,7 @@
 |---|---|---|
 | connection | `C` + connection id | `C` |
 | letter too large for the connection's box | `C` + connection id | `L` + random |
+| the heartbeat's last runs | `H` | `H` |
 | member of a room | `R` + [namespace, room] | `M` + socket id |
 | member of a namespace's room of all | `A` + shard + [namespace] | `M` + socket id |
 | journal's head | `R` + [namespace, room] | `J` |
@@ -30,9 +31,10 @@ HEAD = "J"
 MEMBER = "M"
 ENTRY = "E"
 LETTER = "L"
+RUNS = "H"
 
 CONNECTION_TTL = 3 * 3600
-"""Seconds that a connection's items may live; API Gateway ends the connection after two hours."""
+"""Seconds that a connection's items may live; API Gateway ends a WebSocket after two hours, the heartbeat a poll."""
 
 JOURNAL_TTL = 3600
 """Seconds that a journal's items may outlive its end, so that late callers hear that it has expired."""

@@ -5,36 +5,39 @@ A letter that is large is an item of its own, and its key is in the list: each w
 
 import secrets
 import time
-from collections.abc import Sequence
-from typing import Any
-
-from botocore.exceptions import ClientError
+from collections.abc import Iterator, Sequence
 
 from aws import keys
 from aws.clients import translated
 from aws.connections import HAS_NOT_MOVED, IS_OPEN, as_connection, connection_key, letters_of
 from aws.table import Item, Table, key, number, pack, text
+from aws.updates import Update
 from protocol.engineio import SEPARATOR
-from server.ports import Gone, Unavailable
+from server.ports import Gone, Rejected, Unavailable
 from server.records import MAX_LETTER, OFFER_LAPSE, Box, Connection, Letter
 
 INLINE = 1_024
-"""Characters of a letter up to which it is kept in the record."""
+"""Bytes of a letter up to which it is kept in the record."""
+
+LARGEST = 300_000
+"""Bytes of a letter: an item holds 400 KB (quotas of DynamoDB)."""
 
 LOCK_LAPSE = 10_000
 """Milliseconds after which whoever empties a box counts as dead."""
 
-IS_HERE = f"{IS_OPEN} AND {HAS_NOT_MOVED}"
-IS_MY_POLL = f"{IS_HERE} AND poll = :poll"
+IS_MY_POLL = "poll = :poll"
 
 # No other WebSocket may take the session over, or the one that might never came back.
-MAY_OFFER = f"{IS_HERE} AND (attribute_not_exists(offered) OR offered = :websocket OR offered_at < :lapsed)"
+MAY_OFFER = "(attribute_not_exists(offered) OR offered = :websocket OR offered_at < :lapsed)"
 
-# This WebSocket may take the session over, and nobody is emptying the box into it.
-MAY_LOCK = f"{IS_HERE} AND offered = :websocket AND (attribute_not_exists(locked_at) OR locked_at < :lapsed)"
+IS_OFFERED = "offered = :websocket"
 
-# This WebSocket may take the session over, and nothing waits any more.
-MAY_MOVE = f"{IS_HERE} AND offered = :websocket AND (attribute_not_exists(box) OR size(box) = :nothing)"
+# Nobody is emptying the box, or whoever was died.
+IS_UNLOCKED = "(attribute_not_exists(locked_at) OR locked_at < :lapsed)"
+
+IS_MY_LOCK = "locked_by = :holder"
+
+IS_EMPTY = "(attribute_not_exists(box) OR size(box) = :nothing)"
 
 
 class DynamoMailboxes:
@@ -44,19 +47,12 @@ class DynamoMailboxes:
         self._table = table
 
     def append(self, connection_id: str, frames: Sequence[str]) -> str | None:
-        letters = [
-            self._letter(connection_id, frames[start : start + MAX_LETTER])
-            for start in range(0, len(frames), MAX_LETTER)
-        ]
+        letters = [self._letter(connection_id, some) for some in _divided(frames)]
+        update = self._here().append("box", [_pack(letter) for letter in letters])
         try:
-            item, is_done = self._update(
-                connection_id,
-                UpdateExpression="SET box = list_append(if_not_exists(box, :none), :letters)",
-                ConditionExpression=IS_HERE,
-                ExpressionAttributeValues={":none": {"L": []}, ":letters": {"L": [_pack(each) for each in letters]}},
-            )
-        except ClientError as error:
-            if "size" in str(error).lower() and error.response["Error"]["Code"] == "ValidationException":
+            item, is_done = update.run(self._table, connection_key(connection_id))
+        except Rejected as error:
+            if "size" in str(error).lower():
                 raise Unavailable("the client's box is full") from error
             raise
         if is_done:
@@ -67,17 +63,15 @@ class DynamoMailboxes:
         raise Gone(f"{connection_id} is gone")
 
     def begin(self, connection_id: str, poll: str) -> Box | None:
-        item, is_done = self._update(
-            connection_id,
-            UpdateExpression="SET previous = if_not_exists(poll, :nobody), poll = :poll",
-            ConditionExpression=IS_OPEN,
-            ExpressionAttributeValues={":poll": text(poll), ":nobody": text("")},
-        )
+        update = Update().keep_previous("previous", "poll", text("")).assign("poll", text(poll)).when(IS_OPEN)
+        item, is_done = update.run(self._table, connection_key(connection_id))
         return _box(item) if is_done and item else None
 
-    def peek(self, connection_id: str) -> Box | None:
+    def peek(self, connection_id: str, *, consistent: bool = False) -> Box | None:
         with translated():
-            answer = self._table.client.get_item(TableName=self._table.name, Key=connection_key(connection_id))
+            answer = self._table.client.get_item(
+                TableName=self._table.name, Key=connection_key(connection_id), ConsistentRead=consistent
+            )
         item: Item | None = answer.get("Item")
         return None if item is None or "closing" in item else _box(item)
 
@@ -86,68 +80,47 @@ class DynamoMailboxes:
         return [frame for payload in payloads for frame in payload.split(SEPARATOR)]
 
     def end(self, connection_id: str, poll: str, letters: Sequence[Letter]) -> bool:
-        _, is_done = self._update(
-            connection_id,
-            UpdateExpression=f"REMOVE poll{_first(letters)}",
-            ConditionExpression=IS_MY_POLL,
-            ExpressionAttributeValues={":poll": text(poll)},
-        )
+        update = self._here().remove("poll").remove_first("box", len(letters)).when(IS_MY_POLL, poll=text(poll))
+        _, is_done = update.run(self._table, connection_key(connection_id))
         if is_done:
             self._delete(connection_id, letters)
         return is_done
 
     def offer(self, connection_id: str, websocket: str, at: int) -> bool:
-        _, is_done = self._update(
-            connection_id,
-            UpdateExpression="SET offered = :websocket, offered_at = :at",
-            ConditionExpression=MAY_OFFER,
-            ExpressionAttributeValues=_since(websocket, at, OFFER_LAPSE),
-        )
-        return is_done
+        update = self._here().assign("offered", text(websocket)).assign("offered_at", number(at))
+        update.when(MAY_OFFER, websocket=text(websocket), lapsed=number(at - OFFER_LAPSE))
+        return update.run(self._table, connection_key(connection_id))[1]
 
-    def lock(self, connection_id: str, websocket: str, at: int) -> Box | None:
-        item, is_done = self._update(
-            connection_id,
-            UpdateExpression="SET locked_at = :at",
-            ConditionExpression=MAY_LOCK,
-            ExpressionAttributeValues=_since(websocket, at, LOCK_LAPSE),
-        )
+    def lock(self, connection_id: str, websocket: str, holder: str, at: int) -> Box | None:
+        # A poll that is still on its way must not take what is about to be sent.
+        update = self._here().assign("locked_at", number(at)).assign("locked_by", text(holder)).remove("poll")
+        update.when(IS_OFFERED, IS_UNLOCKED, websocket=text(websocket), lapsed=number(at - LOCK_LAPSE))
+        item, is_done = update.run(self._table, connection_key(connection_id))
         return _box(item) if is_done and item else None
 
-    def discard(self, connection_id: str, letters: Sequence[Letter]) -> None:
-        self._update(connection_id, UpdateExpression=f"REMOVE locked_at{_first(letters)}", ConditionExpression=IS_HERE)
-        self._delete(connection_id, letters)
+    def discard(self, connection_id: str, holder: str, letters: Sequence[Letter]) -> bool:
+        update = self._here().remove("locked_at", "locked_by").remove_first("box", len(letters))
+        update.when(IS_MY_LOCK, holder=text(holder))
+        _, is_done = update.run(self._table, connection_key(connection_id))
+        if is_done:
+            self._delete(connection_id, letters)
+        return is_done
 
     def move(self, connection_id: str, websocket: str) -> Connection | None:
-        item, is_done = self._update(
-            connection_id,
-            # Without `beat` the heartbeat knows of it no more.
-            UpdateExpression="SET moved = :websocket REMOVE beat",
-            ConditionExpression=MAY_MOVE,
-            ExpressionAttributeValues={":websocket": text(websocket), ":nothing": number(0)},
-        )
-        return as_connection(connection_id, item) if is_done and item else None
+        # Without `beat` the heartbeat knows of it no more.
+        update = self._here().assign("moved", text(websocket)).remove("beat")
+        update.when(IS_OFFERED, IS_EMPTY, websocket=text(websocket), nothing=number(0))
+        item, is_done = update.run(self._table, connection_key(connection_id))
+        if item is None or not (is_done or item.get("moved") == text(websocket)) or "closing" in item:
+            return None
+        return as_connection(connection_id, item)
 
-    def _update(self, connection_id: str, **parameters: Any) -> tuple[Item | None, bool]:
-        """Update the record; returns it as it is now and True, or as it was and False if the condition fails."""
-        with translated():
-            try:
-                answer = self._table.client.update_item(
-                    TableName=self._table.name,
-                    Key=connection_key(connection_id),
-                    ReturnValues="ALL_NEW",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    **parameters,
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
-                return error.response.get("Item"), False  # type: ignore[return-value]
-        return answer["Attributes"], True
+    def _here(self) -> Update:
+        return Update().when(IS_OPEN, HAS_NOT_MOVED)
 
     def _letter(self, connection_id: str, frames: Sequence[str]) -> Letter:
         payload = SEPARATOR.join(frames)
-        if len(payload) <= INLINE:
+        if len(payload.encode()) <= INLINE:
             return Letter(len(frames), len(payload), payload)
         letter = Letter(len(frames), len(payload), key=secrets.token_hex(8))
         ttl = number(int(time.time()) + keys.CONNECTION_TTL)
@@ -162,22 +135,31 @@ class DynamoMailboxes:
             answer = self._table.client.get_item(
                 TableName=self._table.name, Key=self._kept(connection_id, letter), ConsistentRead=True
             )
+        if "Item" not in answer:
+            raise Gone(f"{connection_id} is gone, and what waited for it")
         return str(answer["Item"]["payload"]["S"])
 
     def _delete(self, connection_id: str, letters: Sequence[Letter]) -> None:
         self._table.delete_all([self._kept(connection_id, letter) for letter in letters if letter.key])
 
 
-def _first(letters: Sequence[Letter]) -> str:
-    return "".join(f", box[{n}]" for n in range(len(letters)))
+def _divided(frames: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the frames in groups that make a letter."""
+    some: list[str] = []
+    size = 0
+    for frame in frames:
+        more = len(frame.encode()) + 1
+        if some and (len(some) == MAX_LETTER or size + more > LARGEST):
+            yield some
+            some, size = [], 0
+        some.append(frame)
+        size += more
+    if some:
+        yield some
 
 
 def _pack(letter: Letter) -> Item:
     return pack([letter.count, letter.size, letter.payload, letter.key])
-
-
-def _since(websocket: str, at: int, lapse: int) -> Item:
-    return {":websocket": text(websocket), ":at": number(at), ":lapsed": number(at - lapse)}
 
 
 def _box(item: Item) -> Box:

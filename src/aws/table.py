@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aws import clients
+from protocol.strict_json import is_utf8
 from server.ports import Unavailable
 
 Item = dict[str, Any]
@@ -30,15 +31,6 @@ def pack(value: Any) -> dict[str, str]:
     compact = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     # Escapes spend more bytes, but half of a surrogate pair, which a client may well send, is not UTF-8.
     return text(compact if is_utf8(compact) else json.dumps(value))
-
-
-def is_utf8(value: str) -> bool:
-    """Tell whether a string can be stored as it is."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def unpack(attribute: dict[str, str] | None) -> Any:
@@ -74,7 +66,10 @@ class Table:
 
     def delete_all(self, keys: Sequence[Item]) -> None:
         """Delete items, in as few calls as there can be; those that do not exist are passed over."""
-        self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+        distinct = {
+            (key["pk"]["S"], key["sk"]["S"]): key for key in keys
+        }  # BatchWriteItem refuses one that comes twice
+        self._write([{"DeleteRequest": {"Key": key}} for key in distinct.values()])
 
     def _write(self, requests: Sequence[Any]) -> None:
         for start in range(0, len(requests), _BATCH):

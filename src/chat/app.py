@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from chat.rooms import MAX_ID, MAX_NAME, MAX_TEXT, Refused, Rooms, as_message
+from chat.rooms import MAX_ID, MAX_NAME, MAX_PEOPLE, MAX_TEXT, Refused, Rooms, as_message
 from server import Server
 
 sio = Server()
@@ -58,6 +58,10 @@ def join(sid: str, data: dict[str, Any]) -> Answer:
     sio.enter_room(sid, room.id, info=you)
     sio.save_session(sid, {"room": room.id, "name": name})
     members = [member.info for member in sio.members(room.id)]
+    if len(members) > MAX_PEOPLE:
+        sio.leave_room(sid, room.id)
+        sio.save_session(sid, {})
+        raise Refused("full", f"{MAX_PEOPLE} people are in this room, and no more fit in.")
     if before != {"room": room.id, "name": name}:
         sio.emit("joined", you, room=room.id, skip_sid=sid)
     return {

@@ -5,6 +5,7 @@ A room is a journal of the same name: its data are title and owner's key, its en
 
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,11 @@ MAX_TEXT = 4_000
 
 MAX_ID = 64
 HISTORY = 100
+HISTORY_BYTES = 65_536
+"""Most messages, and their size as JSON, that a newcomer gets: an answer is one message of 128 KB at most."""
+
+MAX_PEOPLE = 500
+"""Most people in a room at once; all of them are in the answer to a newcomer."""
 
 
 class Refused(Exception):
@@ -80,8 +86,16 @@ class Rooms:
             return self._sio.journal(room_id).append(message_id, {"from": author, "text": text})
 
     def history(self, room_id: str) -> list[dict[str, Any]]:
-        """Return the last messages, oldest first."""
-        return [as_message(entry) for entry in self._sio.journal(room_id).entries(limit=HISTORY)]
+        """Return the last messages, oldest first; no more than fit into an answer."""
+        messages: list[dict[str, Any]] = []
+        room = HISTORY_BYTES
+        for entry in reversed(self._sio.journal(room_id).entries(limit=HISTORY)):
+            message = as_message(entry)
+            room -= len(json.dumps(message))
+            if room < 0:
+                break
+            messages.append(message)
+        return messages[::-1]
 
     def burn(self, room_id: str, owner_key: str) -> None:
         """End a room now: everybody hears it and is disconnected, and nothing of it stays.
@@ -92,11 +106,12 @@ class Rooms:
         if not hmac.compare_digest(data["owner"], _digest(owner_key)):
             raise Refused("not_owner", "Only the one who created the room can burn it.")
         journal = self._sio.journal(room_id)
+        # First of all everybody hears it, however long the rest takes.
+        self._sio.emit("burned", {}, room=room_id)
+        members = self._sio.members(room_id)
+        journal.delete()  # from here on nobody joins or writes any more
         with self._sio.batch():
-            members = self._sio.members(room_id)
-            journal.delete()  # first, so that nobody joins or writes any more
             for member in members:
-                self._sio.emit("burned", {}, to=member.sid)
                 self._sio.disconnect(member.sid)
         journal.delete()  # what was on its way in when the room went
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from aws import clients
 from handlers import wiring
-from server.engine import TRANSPORT_CLOSE
+from server.reasons import TRANSPORT_CLOSE
 
 _engine = wiring.engine(clients.connections)
 

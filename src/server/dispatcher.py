@@ -7,17 +7,16 @@ from typing import Any
 from protocol import engineio, socketio
 from protocol.errors import ProtocolError
 from protocol.socketio import Packet, PacketType, Pending
-from server.exceptions import ConnectionRefusedError
+from server.exceptions import ConnectionRefusedError, DisconnectedError
+from server.reasons import CLIENT_DISCONNECT
 from server.records import Connection
 from server.server import Server
 from server.turn import Turn
 
 log = logging.getLogger("fleeting.dispatcher")
 
-CLIENT_DISCONNECT = "client disconnect"
-
-MAX_PENDING = 300_000
-"""Characters of an event that waits for attachments; they are kept in the connection's record (DynamoDB: 400 KB)."""
+MAX_PENDING = 100_000
+"""Bytes of an event that waits for attachments: they are in the connection's record, and each of its writes pays."""
 
 
 class Assembly:
@@ -48,8 +47,8 @@ class Assembly:
             return ()
         parts: list[str | bytes] = [self._waiting.header, *self._waiting.attachments]
         frames = tuple(engineio.encode_packet(engineio.Packet(engineio.PacketType.MESSAGE, part)) for part in parts)
-        if sum(map(len, frames)) > MAX_PENDING:
-            raise ProtocolError(f"an event of more than {MAX_PENDING} characters came in several requests")
+        if sum(len(frame.encode()) for frame in frames) > MAX_PENDING:
+            raise ProtocolError(f"an event of more than {MAX_PENDING} bytes came in several requests")
         return frames
 
 
@@ -104,6 +103,8 @@ class Dispatcher:
             _, answer = self._server.trigger("connect", namespace, sid, environ, auth)
         except ConnectionRefusedError as error:
             refused = error
+        except DisconnectedError as error:
+            log.info("the connect handler of %s ends early: %s", namespace, error)
         except Exception:
             log.exception("the connect handler of %s failed", namespace)
         else:
@@ -119,6 +120,8 @@ class Dispatcher:
             if handled and packet.id is not None:
                 values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
                 self._server.reply(turn, connection, PacketType.ACK, packet.namespace, values, packet.id)
+        except DisconnectedError as error:
+            log.info("the handler of %r in %s ends early: %s", name, packet.namespace, error)
         except Exception:
             # As in python-socketio, the client gets no acknowledgement.
             log.exception("the handler of %r in %s failed", name, packet.namespace)

@@ -13,9 +13,10 @@ from protocol import engineio, socketio
 from protocol.engineio import PacketType as EnginePacketType
 from protocol.errors import ProtocolError
 from server import jobs
-from server.dispatcher import CLIENT_DISCONNECT, Dispatcher
+from server.dispatcher import Dispatcher
 from server.outbox import MARGIN, Outbox, group_of_connection, post
 from server.ports import Gone, PortError, Ports, Unavailable
+from server.reasons import CLIENT_DISCONNECT, PING_TIMEOUT, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from server.records import Beat, Connection, is_polling
 from server.server import Server
 from server.turn import Turn
@@ -35,20 +36,25 @@ GRACE = 30_000
 OPEN_PAUSE = 0.03
 """Seconds between two tries at the open packet while the connection comes into being."""
 
+OPEN_BATCH = 400
+"""Milliseconds of that before the job goes back to the queue, for a second."""
+
 OPEN_PATIENCE = 10_000
 """Milliseconds after which a connection that still answers 410 never came into being."""
 
 LAST_PATIENCE = 6_000
 """Milliseconds that a busy recipient may take of an invocation; a job begins only with that much left."""
 
+LONGEST = 2 * 3600 * 1000
+"""Milliseconds that a connection may last: API Gateway ends a WebSocket then, and this a session that polls."""
+
+KEPT_RUNS = 16
+"""Runs of the heartbeat that are remembered, to know who was pinged when."""
+
 BEAT_PERIOD = 60_000
 """Milliseconds between two runs of the heartbeat; EventBridge has no shorter schedule."""
 
 PROBE_ANSWER = "3probe"
-
-PING_TIMEOUT = "ping timeout"
-TRANSPORT_CLOSE = "transport close"
-TRANSPORT_ERROR = "transport error"
 
 
 class Engine:
@@ -76,7 +82,8 @@ class Engine:
         The packet cannot be sent from here: the connection exists only once `$connect` has answered.
         """
         if query.get("EIO") != str(engineio.PROTOCOL) or query.get("transport", "websocket") not in _TRANSPORTS:
-            log.info("refused: this is not Engine.IO %d (%s)", engineio.PROTOCOL, dict(query))
+            asked = {name: query.get(name, "")[:20] for name in ("EIO", "transport")}
+            log.info("refused: this is not Engine.IO %d (%s)", engineio.PROTOCOL, asked)
             return 400
         if "sid" in query:
             return 200 if self._upgrade.begin(connection_id, query["sid"]) else 400
@@ -156,15 +163,31 @@ class Engine:
     def close(self, connection_id: str, reason: str, deadline: int) -> None:
         """End a connection from this side: tell the application, free what it held, and close it."""
         self.closed(connection_id, reason, deadline)
-        if not is_polling(connection_id):  # else the next poll finds nothing
-            self._ports.wire.close(connection_id)
+        self.drop(connection_id)
 
-    def closed(self, connection_id: str, reason: str, deadline: int, *, grace: int = 0) -> None:
-        """Tell the application that a connection is gone, and free what it held; once, whoever calls."""
+    def closed(
+        self,
+        connection_id: str,
+        reason: str,
+        deadline: int,
+        *,
+        grace: int = 0,
+        seen: int | None = None,
+        moved: bool = False,
+    ) -> None:
+        """Tell the application that a connection is gone, and free what it held; once, whoever calls.
+
+        Not if it is younger than `grace` milliseconds, or gave a sign of life other than `seen`; nor if its session
+        has moved to a WebSocket, unless `moved`.
+        """
         now = self._ports.now()
-        connection = self._ports.connections.claim(connection_id, at=now, born_before=now - grace)
+        connection = self._ports.connections.claim(
+            connection_id, at=now, born_before=now - grace, seen=seen, moved=moved
+        )
         if connection is None:
             return
+        if connection.probes:
+            self._end_half_moved(connection, reason, deadline)
         places = connection.places()
         turn = Turn(self._ports, deadline, connection, closing=True)
         with self._server.run(turn):
@@ -172,9 +195,17 @@ class Engine:
                 self._server.leave(turn, connection, namespace, reason)
         self._ports.connections.remove(connection, places)
 
+    def _end_half_moved(self, websocket: Connection, reason: str, deadline: int) -> None:
+        """End the session that had moved to a WebSocket which never got to adopt it."""
+        assert websocket.probes
+        box = self._ports.mailboxes.peek(websocket.probes, consistent=True)
+        if box is not None and box.moved == websocket.id:
+            self.closed(websocket.probes, reason, deadline, moved=True)
+
     def drop(self, connection_id: str) -> None:
-        """Close a connection and leave the rest to its `$disconnect`: the way out when nothing else works."""
-        self._ports.wire.close(connection_id)
+        """Close a WebSocket and leave the rest to its `$disconnect`: the way out when nothing else works."""
+        if not is_polling(connection_id):  # whose next poll finds nothing
+            self._ports.wire.close(connection_id)
 
     # ------------------------------------------------------------------ the queue
     def deliver(self, body: str, deadline: int) -> None:
@@ -189,15 +220,20 @@ class Engine:
                 self._ports.rooms.leave(job.memberships)
 
     def _send_open(self, job: jobs.Open, deadline: int) -> None:
+        """Send the open packet as soon as the connection exists; others wait in the batch, so not for long."""
+        until = self._ports.now() + OPEN_BATCH
         while True:
             try:
                 return post(self._ports, job.connection_id, job.frame, deadline=deadline - MARGIN)
             except Gone:
-                if self._ports.now() > job.born + OPEN_PATIENCE:
+                if self._ports.now() < until:
+                    self._ports.sleep(OPEN_PAUSE)
+                elif self._ports.now() > job.born + OPEN_PATIENCE:
                     return self.closed(job.connection_id, TRANSPORT_CLOSE, deadline)
-                if self._ports.now() > deadline - MARGIN:
+                elif self._ports.connections.load(job.connection_id) is None:
+                    return None  # it has come and gone
+                else:
                     raise Unavailable("the connection does not exist yet") from None
-                self._ports.sleep(OPEN_PAUSE)
 
     def _send(self, job: jobs.Post, deadline: int) -> None:
         if self._ports.now() > deadline - MARGIN - LAST_PATIENCE:
@@ -213,24 +249,37 @@ class Engine:
     # ------------------------------------------------------------------ the heartbeat
     def beat(self, deadline: int) -> None:
         """Ping the connections that are due; close those that missed their pong or never joined a namespace."""
+        started, runs = self._ports.now(), self._ports.connections.runs()
         outbox = Outbox(self._ports, deadline)
         ping = engineio.encode_packet(engineio.Packet(EnginePacketType.PING))
-        overdue: list[tuple[Beat, str]] = []
+        ended: list[tuple[Beat, str, int | None]] = []
         for beat in self._ports.connections.beats():
             now = self._ports.now()
-            silent = now - beat.seen + self._slack
-            if silent >= self._interval + self._timeout:
-                overdue.append((beat, PING_TIMEOUT))
-            elif not beat.joined and now - beat.born >= CONNECT_TIMEOUT:
-                overdue.append((beat, TRANSPORT_CLOSE))
-            elif silent >= self._interval:
+            if self._missed_its_pong(beat, runs, now):
+                ended.append((beat, PING_TIMEOUT, beat.seen))
+            elif (not beat.joined and now - beat.born >= CONNECT_TIMEOUT) or now - beat.born >= LONGEST:
+                ended.append((beat, TRANSPORT_CLOSE, None))
+            elif self._is_due(beat, now):
                 outbox.send(beat.connection_id, [ping])
         outbox.flush()
-        for beat, reason in overdue:
+        self._ports.connections.save_runs([*runs, started][-KEPT_RUNS:])
+        for beat, reason, seen in ended:
             try:
-                self.close(beat.connection_id, reason, deadline)
+                self.closed(beat.connection_id, reason, deadline, seen=seen)
+                if self._ports.connections.load(beat.connection_id) is None:
+                    self.drop(beat.connection_id)
             except PortError:
                 log.exception("%s could not be closed; the next heartbeat tries again", beat.connection_id)
+
+    def _is_due(self, beat: Beat, at: int) -> bool:
+        return at - beat.seen + self._slack >= self._interval
+
+    def _missed_its_pong(self, beat: Beat, runs: list[int], now: int) -> bool:
+        """Tell whether an earlier run pinged the connection, and its time to answer is up.
+
+        Runs come late, and may be left out: silence alone says nothing.
+        """
+        return any(self._is_due(beat, run) and now - run + self._slack >= self._timeout for run in runs)
 
 
 _TRANSPORTS = ("websocket", "polling")  # Dart's client says polling unless told, and means the upgrade it asks for

@@ -22,7 +22,11 @@ class ConnectionRefusedError(SocketIOError):
             self.error_args["data"] = args[1] if len(args) == 2 else list(args[1:])
 
 
-class UnknownSidError(SocketIOError, KeyError):
+class DisconnectedError(SocketIOError):
+    """The client whose event is being handled has gone meanwhile; raised by calls that concern its rooms."""
+
+
+class UnknownSidError(SocketIOError, ValueError, KeyError):
     """No connected socket has this id in this namespace."""
 
     def __str__(self) -> str:

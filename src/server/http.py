@@ -3,6 +3,7 @@
 Only what serves HTTP imports this: FastAPI is most of a cold start.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 
 from server.polling import MAX_PAYLOAD, EngineError, Polling
+from server.ports import PortError
 from server.server import Server
+
+log = logging.getLogger("fleeting.http")
 
 WITHOUT_LAMBDA = 29_000
 """Milliseconds that a request may take where no Lambda context tells."""
@@ -26,7 +30,9 @@ def router(sio: Server, path: str = "/socket.io/", origins: str | None = None, c
     below the path, as every Socket.IO server does.
     """
     polling = Polling(sio)
-    allowed = {origin.strip() for origin in (origins or os.environ.get("ALLOWED_ORIGINS", "")).split(",")} - {""}
+    allowed = {
+        origin.strip() for origin in (os.environ.get("ALLOWED_ORIGINS", "") if origins is None else origins).split(",")
+    } - {""}
     routes = APIRouter()
 
     @routes.api_route(path, methods=["GET", "POST"])
@@ -37,6 +43,9 @@ def router(sio: Server, path: str = "/socket.io/", origins: str | None = None, c
             text = polling.answer(request.method, query, body, _environ(request), _deadline(request, sio))
         except EngineError as error:
             return JSONResponse({"code": error.code, "message": error.message}, error.status, headers)
+        except PortError:
+            log.exception("a request could not be served")
+            return JSONResponse({"message": "Service Unavailable"}, 503, headers)
         kind = "text/html" if request.method == "POST" else "text/plain; charset=UTF-8"
         return PlainTextResponse(text, headers=headers, media_type=kind)
 

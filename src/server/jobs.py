@@ -43,8 +43,8 @@ _READERS: dict[str, Callable[[dict[str, Any]], Job]] = {
 
 
 def to_json(job: Job) -> str:
-    """Return the job as the queue holds it."""
-    return json.dumps({"job": type(job).__name__, **asdict(job)}, separators=(",", ":"), ensure_ascii=False)
+    """Return the job as the queue holds it: in ASCII, since SQS does not take every character."""
+    return json.dumps({"job": type(job).__name__, **asdict(job)}, separators=(",", ":"))
 
 
 def from_json(text: str) -> Job:

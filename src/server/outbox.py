@@ -65,8 +65,9 @@ class Outbox:
         self._silenced: set[str] = set()
 
     def silence(self, connection_id: str) -> None:
-        """Drop everything for a connection that is closing."""
+        """Drop everything for a connection that is closing, or gone."""
         self._silenced.add(connection_id)
+        self._frames.pop(connection_id, None)
 
     def send(self, connection_id: str, frames: Iterable[str]) -> None:
         """Append frames for one connection."""
@@ -101,7 +102,7 @@ class Outbox:
     def flush(self, caller: str | None = None) -> str | None:
         """Send everything; return the caller's last frame, which rides the route response.
 
-        Never raises: what could be neither sent nor queued is logged.
+        What could be neither sent nor queued is logged, not raised.
         """
         last = self._frames[caller].pop() if caller and self._frames.get(caller) else None
         recipients = [(to, frames) for to, frames in self._frames.items() if frames]
@@ -120,6 +121,7 @@ class Outbox:
     def _deliver(self, connection_id: str, frames: Sequence[str]) -> Sequence[str]:
         """Send frames in order; return those that have to wait for the queue."""
         sent = 0
+        found_in = tuple(self._found_in.get(connection_id, ()))
         try:
             if is_polling(connection_id):
                 websocket = self._ports.mailboxes.append(connection_id, frames)
@@ -130,8 +132,7 @@ class Outbox:
                 self._post(connection_id, frame)
                 sent += 1
         except Gone:
-            reap = jobs.Reap(connection_id, tuple(self._found_in.get(connection_id, ())))
-            self._jobs.append((group_of_connection(connection_id), reap))
+            self._jobs.append((group_of_connection(connection_id), jobs.Reap(connection_id, found_in)))
         except Unavailable as error:
             if not self._last_try:
                 log.warning("%s takes no frames for now, the queue keeps them: %s", connection_id, error)

@@ -13,11 +13,12 @@ from typing import Any
 from protocol import engineio
 from protocol.engineio import SEPARATOR, Packet, PacketType
 from protocol.errors import ProtocolError
-from server.dispatcher import CLIENT_DISCONNECT, Assembly
-from server.engine import TRANSPORT_ERROR, Engine
+from server.dispatcher import Assembly
+from server.engine import Engine
 from server.outbox import MARGIN
-from server.ports import Ports
-from server.records import MAX_LETTER, OFFER_LAPSE, Box, Connection, Letter, polling_id
+from server.ports import Gone, Ports
+from server.reasons import CLIENT_DISCONNECT, TRANSPORT_ERROR
+from server.records import MAX_LETTER, OFFER_LAPSE, Box, Connection, Letter, is_session, polling_id
 from server.server import Server
 from server.turn import Turn
 
@@ -79,6 +80,8 @@ class Polling:
             return self._handshake(method, query, environ)
         if query["transport"] != "polling":
             raise EngineError(*BAD_REQUEST)
+        if not is_session(session):
+            raise EngineError(*UNKNOWN_SESSION)
         if method == "POST":
             return self.take(session, body, deadline)
         return self.poll(session, deadline)
@@ -112,14 +115,21 @@ class Polling:
             if answer is not None:
                 return answer
             self._ports.sleep(next(pauses))
-            box = self._ports.mailboxes.peek(connection_id)
+            box = self._peek(connection_id, poll)
+
+    def _peek(self, connection_id: str, poll: str) -> Box | None:
+        """Look into the box, and again with consistency where a stale copy would tell of an end."""
+        box = self._ports.mailboxes.peek(connection_id)
+        if box is None or box.poll != poll:
+            box = self._ports.mailboxes.peek(connection_id, consistent=True)
+        return box
 
     def _await_overlap(self, connection_id: str) -> Box | None:
         """The poll before this one did not end: it lives, and will close the session, or its function died."""
         until = self._ports.now() + OVERLAP
         while self._ports.now() < until:
             self._ports.sleep(0.1)
-            box = self._ports.mailboxes.peek(connection_id)
+            box = self._ports.mailboxes.peek(connection_id, consistent=True)
             if box is None:
                 raise EngineError(*BAD_REQUEST)
         return box
@@ -129,7 +139,9 @@ class Polling:
         close, noop = _packet(PacketType.CLOSE), _packet(PacketType.NOOP)
         if box is None:
             return close
-        if box.poll not in (poll, None):  # None: a stale copy from before this poll
+        if box.poll is None:
+            return noop  # an upgrade has begun to empty the box
+        if box.poll != poll:
             log.warning("%s: two polls at once, which ends the session", connection_id)
             self._engine.closed(connection_id, TRANSPORT_ERROR, deadline)
             return close
@@ -137,10 +149,13 @@ class Polling:
         is_let_go = box.moved or self._ports.now() < box.offered_at + OFFER_LAPSE
         if not (letters or is_let_go or is_last):
             return None
-        frames = self._ports.mailboxes.read(connection_id, letters)
+        try:
+            frames = self._ports.mailboxes.read(connection_id, letters)
+        except Gone:
+            return close
         if not self._ports.mailboxes.end(connection_id, poll, letters):
             # Another poll, an upgrade or the end came in between; the next look tells which.
-            return noop if box.moved else None
+            return noop if box.moved or is_last else None
         return SEPARATOR.join(frames) or noop
 
     # ------------------------------------------------------------------ POST
@@ -171,6 +186,8 @@ class Polling:
         turn = Turn(self._ports, deadline, connection, answers=False)
         with self._server.run(turn):
             for packet in packets:
+                if self._ports.now() > deadline - 2 * MARGIN:
+                    raise ProtocolError("more packets in one request than there is time for")
                 match packet.type:
                     case PacketType.MESSAGE:
                         whole = assembly.feed(packet.data)

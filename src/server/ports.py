@@ -53,21 +53,33 @@ class Connections(Protocol):
     def touch(self, connection_id: str, seen: int) -> bool:
         """Note a sign of life; False if there is no such connection."""
 
-    def claim(self, connection_id: str, *, at: int, born_before: int) -> Connection | None:
+    def claim(
+        self, connection_id: str, *, at: int, born_before: int, seen: int | None = None, moved: bool = False
+    ) -> Connection | None:
         """Take the right to close a connection, which only one caller gets.
 
-        None if there is no such connection, if it was born after `born_before`, or if another caller took it
-        less than a minute before `at`; an older claim is one that died half way, and can be taken over.
+        None if there is no such connection, if it was born after `born_before`, if it gave a sign of life other than
+        `seen`, if its session has moved (unless `moved`), or if another caller took it less than a minute before `at`;
+        an older claim is one that died half way, and can be taken over.
         """
 
     def adopt(self, connection_id: str, session: Connection) -> bool:
-        """Make a WebSocket the session's connection, with all that the polling one held; False if it is gone."""
+        """Make a WebSocket the session's connection, with all that the polling one held.
+
+        False if it is gone, or has adopted it already.
+        """
 
     def remove(self, connection: Connection, places: Sequence[Membership]) -> None:
         """Delete a connection's places and what waits for it, then its record and that of its origin."""
 
     def beats(self) -> Iterable[Beat]:
         """Yield every connection that is open."""
+
+    def runs(self) -> list[int]:
+        """Return when the heartbeat ran last, oldest first."""
+
+    def save_runs(self, runs: Sequence[int]) -> None:
+        """Remember when the heartbeat ran."""
 
 
 class Rooms(Protocol):
@@ -124,11 +136,11 @@ class Mailboxes(Protocol):
     def begin(self, connection_id: str, poll: str) -> Box | None:
         """Begin a poll; None if the connection is gone."""
 
-    def peek(self, connection_id: str) -> Box | None:
-        """Look into the box without consistency, which is cheap; None if the connection is gone."""
+    def peek(self, connection_id: str, *, consistent: bool = False) -> Box | None:
+        """Look into the box; None if the connection is gone. Without consistency it is cheap, and may be of before."""
 
     def read(self, connection_id: str, letters: Sequence[Letter]) -> list[str]:
-        """Return the frames of letters."""
+        """Return the frames of letters; Gone if the connection is, and they with it."""
 
     def end(self, connection_id: str, poll: str, letters: Sequence[Letter]) -> bool:
         """End a poll and remove what its answer carries; False, and nothing removed, if it is not the poll any more."""
@@ -136,16 +148,16 @@ class Mailboxes(Protocol):
     def offer(self, connection_id: str, websocket: str, at: int) -> bool:
         """Note that a WebSocket may take the session over; False if another one may, or has."""
 
-    def lock(self, connection_id: str, websocket: str, at: int) -> Box | None:
+    def lock(self, connection_id: str, websocket: str, holder: str, at: int) -> Box | None:
         """Take the right to empty the box into a WebSocket, which only one caller gets; None for the others."""
 
-    def discard(self, connection_id: str, letters: Sequence[Letter]) -> None:
-        """Remove the first letters, which `lock`'s holder has sent, and give the right back."""
+    def discard(self, connection_id: str, holder: str, letters: Sequence[Letter]) -> bool:
+        """Remove the first letters, which the holder of the lock has sent, and give it back; False if it is not his."""
 
     def move(self, connection_id: str, websocket: str) -> Connection | None:
         """Move the session to a WebSocket if its box is empty; returns the polling connection as it was left.
 
-        None if the box is not empty, or the session is gone, or has moved.
+        Again is the same. None if the box is not empty, or the session is gone, or has moved to another.
         """
 
 

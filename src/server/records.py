@@ -14,6 +14,11 @@ def polling_id(session: str) -> str:
     return _POLLING + session
 
 
+def is_session(text: str) -> bool:
+    """Tell whether a text from outside has the shape of a session id."""
+    return 0 < len(text) <= 64 and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
 def is_polling(connection_id: str) -> bool:
     """Tell whether a connection is one that polls."""
     return connection_id.startswith(_POLLING)

@@ -4,7 +4,9 @@ What is the same as there has the same name and meaning. What is more, because n
 ``enter_room(info=…)`` and ``members``, and the journal that a room may have (``server.journal``).
 """
 
+import contextlib
 import copy
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from server.journal import Journal
 from server.namespace import Namespace
 from server.outbox import MARGIN, as_frames
 from server.ports import Ports
+from server.reasons import SERVER_DISCONNECT
 from server.records import Connection, Member
 from server.registry import ANY, RESERVED_EVENTS, Handler, Registry, call
 from server.turn import Turn
@@ -28,6 +31,9 @@ H = TypeVar("H", bound=Handler)
 
 MAX_FRAME = 131_072
 """Bytes that @connections takes in one message (API Gateway quotas)."""
+
+MAX_ROOM = 512
+"""Bytes of a room's name as JSON; it is part of a key (DynamoDB: 2,048 bytes)."""
 
 _SERVERLESS_OPTIONS = frozenset(
     {
@@ -212,17 +218,14 @@ class Server:
 
     def leave_room(self, sid: str, room: str, namespace: str | None = None) -> None:
         """Take a socket out of a room; nothing happens if it is not there."""
-        with self.batch() as turn:
+        with self.batch() as turn, contextlib.suppress(UnknownSidError):
             turn.exit(turn.home(namespace or "/", sid), namespace or "/", room)
 
     def close_room(self, room: str, namespace: str | None = None) -> None:
         """Take everybody out of a room."""
         with self.batch() as turn:
             for member in turn.members(namespace or "/", room):
-                try:
-                    turn.exit(turn.home(namespace or "/", member.sid), namespace or "/", room)
-                except UnknownSidError:
-                    log.debug("%s left %r while it was being closed", member.sid, room)
+                self.leave_room(member.sid, room, namespace)
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[str]:
         """Return the rooms that a socket is in, the one of its own id included."""
@@ -243,8 +246,8 @@ class Server:
 
     @staticmethod
     def _check_room(room: str) -> None:
-        if not isinstance(room, str) or not room or len(room) > 256:
-            raise ValueError(f"a room's name is a text of 1 to 256 characters, not {room!r:.80}")
+        if not isinstance(room, str) or not room or len(json.dumps(room)) > MAX_ROOM:
+            raise ValueError(f"a room's name is a text of 1 to {MAX_ROOM} bytes as JSON, not {room!r:.80}")
 
     # ------------------------------------------------------------------ sessions
     def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
@@ -277,7 +280,7 @@ class Server:
             except UnknownSidError:
                 return
             self.reply(turn, connection, PacketType.DISCONNECT, space)
-            self.leave(turn, connection, space, "server disconnect")
+            self.leave(turn, connection, space, SERVER_DISCONNECT)
 
     def leave(self, turn: Turn, connection: Connection, namespace: str, reason: str) -> None:
         """Tell the application that a socket is gone, then free its places; once, however many turns say so."""

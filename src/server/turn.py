@@ -1,13 +1,12 @@
 """One invocation's unit of work: the records it read, the changes it makes, and its outbox.
 
-Changes are gathered and written when something has to see them, at the latest when the turn ends: the connection
-first and the rooms after it, so that a record always knows of at least the rooms its sockets are in.
+Changes are gathered, and written when something has to see them, at the latest when the turn ends.
 """
 
 import logging
 from typing import Any
 
-from server.exceptions import UnknownSidError
+from server.exceptions import DisconnectedError, UnknownSidError
 from server.outbox import Outbox
 from server.ports import Ports
 from server.records import Change, Connection, Member, Membership, Socket
@@ -159,28 +158,44 @@ class Turn:
 
     # ------------------------------------------------------------------ writing
     def settle(self) -> None:
-        """Write what was changed so far."""
+        """Write what was changed so far; DisconnectedError if the caller is gone.
+
+        The places come first and the connection after them: if it is closing, whoever closes it does not know of
+        these, so they are freed here.
+        """
         changes, self._changes = self._changes, {}
         entering, self._entering = self._entering, []
         leaving, self._leaving = self._leaving, []
-        gone = {connection_id for connection_id, change in changes.items() if not self._write(connection_id, change)}
         if leaving:
             self.ports.rooms.leave(leaving)
         for namespace, rooms, member in entering:
-            if member.connection_id not in gone:
-                self.ports.rooms.enter(namespace, rooms, member)
+            self.ports.rooms.enter(namespace, rooms, member)
+        gone = {connection_id for connection_id, change in changes.items() if not self._write(connection_id, change)}
+        ghosts = [
+            Membership(namespace, room, member.sid)
+            for namespace, rooms, member in entering
+            for room in rooms
+            if member.connection_id in gone
+        ]
+        if ghosts:
+            self.ports.rooms.leave(ghosts)
+        if self.caller and self.caller.id in gone and not self.closing:
+            self.outbox.silence(self.caller.id)
+            raise DisconnectedError(f"connection {self.caller.id} closed meanwhile, or changed at the same time")
 
     def _write(self, connection_id: str, change: Change) -> bool:
         if not change:
             return True
         if self._is_closing(self._loaded[connection_id]):
             return False  # the record is about to be removed
-        if self.ports.connections.change(connection_id, change):
-            return True
-        log.info("connection %s closed meanwhile: its changes are dropped", connection_id)
-        return False
+        return self.ports.connections.change(connection_id, change)
 
     def end(self) -> None:
         """Write the changes and send the outbox; the caller's last frame is left as `route_response`."""
-        self.settle()
-        self.route_response = self.outbox.flush(self.caller.id if self.caller and self._answers else None)
+        try:
+            self.settle()
+        except DisconnectedError as error:
+            log.info("%s: its changes are dropped", error)
+        finally:
+            caller = self.caller.id if self.caller and self._answers else None
+            self.route_response = self.outbox.flush(caller)

@@ -6,17 +6,19 @@ box. So whatever is emitted meanwhile is either in the box before the move or se
 """
 
 import logging
-from collections.abc import Callable
+import secrets
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
+from typing import Protocol
 
 from server.outbox import MARGIN, post
-from server.ports import Gone, PortError, Ports
-from server.records import Connection, Letter, polling_id
+from server.ports import PortError, Ports
+from server.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
+from server.records import Connection, Letter, is_session, polling_id
 from server.server import Server
 
 log = logging.getLogger("fleeting.upgrade")
-
-TRANSPORT_CLOSE = "transport close"
 
 PAUSE = 0.02
 """Seconds between two looks at an upgrade that another invocation is completing."""
@@ -24,11 +26,20 @@ PAUSE = 0.02
 PATIENCE = 5_000
 """Milliseconds for which that may take."""
 
+MOST_FRAMES = 100
+"""Frames that are sent under one lock."""
+
+
+class Closed(Protocol):
+    """Ends a connection; see `Engine.closed`."""
+
+    def __call__(self, connection_id: str, reason: str, deadline: int, *, moved: bool = False) -> None: ...
+
 
 class Upgrade:
-    """Moves sessions; `closed` ends a connection with a reason, by a deadline."""
+    """Moves sessions."""
 
-    def __init__(self, server: Server, closed: Callable[[str, str, int], None]) -> None:
+    def __init__(self, server: Server, closed: Closed) -> None:
         self._server = server
         self._closed = closed
 
@@ -38,7 +49,7 @@ class Upgrade:
 
     def begin(self, websocket: str, session: str) -> bool:
         """Store a WebSocket that may take a polling session over; False if there is no such session to take."""
-        connection = self._ports.connections.load(polling_id(session))
+        connection = self._ports.connections.load(polling_id(session)) if is_session(session) else None
         if connection is None or connection.id != polling_id(session):
             log.info("refused: no session %.40r polls", session)
             return False
@@ -52,7 +63,10 @@ class Upgrade:
         return self._ports.mailboxes.offer(websocket.probes, websocket.id, self._ports.now())
 
     def complete(self, websocket: Connection, deadline: int) -> Connection | None:
-        """Move the session to the WebSocket, or wait until another invocation has; None if it cannot be had."""
+        """Move the session to the WebSocket, or wait until another invocation has; None if it cannot be had.
+
+        May be called again by whoever comes next, if an invocation died half way: each step is the same twice.
+        """
         polling = websocket.probes
         assert polling
         until = min(self._ports.now() + PATIENCE, deadline - MARGIN)
@@ -60,34 +74,42 @@ class Upgrade:
             if left := self._ports.mailboxes.move(polling, websocket.id):
                 return self._adopt(websocket, left, deadline)
             if not self._empty(polling, websocket.id, deadline):
-                current = self._ports.connections.load(websocket.id)
-                if current is None or current.probes is None:
-                    return current
+                if self._ports.mailboxes.peek(polling, consistent=True) is None:
+                    break  # the session ended
                 self._ports.sleep(PAUSE)
         log.warning("the upgrade of %s did not come to an end", polling)
         return None
 
     def _adopt(self, websocket: Connection, left: Connection, deadline: int) -> Connection | None:
-        if not self._ports.connections.adopt(websocket.id, left):
-            self._closed(left.id, TRANSPORT_CLOSE, deadline)  # the WebSocket closed at this very moment
+        adopted = self._ports.connections.adopt(websocket.id, left)
+        current = None if adopted else self._ports.connections.load(websocket.id)
+        if not adopted and current is None:
+            # The WebSocket closed at this very moment.
+            self._closed(left.id, TRANSPORT_CLOSE, deadline, moved=True)
             return None
         self._ports.rooms.rehome(left.places(), websocket.id)
-        return replace(left, id=websocket.id, born=websocket.born, origin=left.id, letters=())
+        return current or replace(left, id=websocket.id, born=websocket.born, origin=left.id, letters=())
 
     def _empty(self, polling: str, websocket: str, deadline: int) -> bool:
-        """Send what waits in the box, if nobody else does; False if somebody does."""
-        box = self._ports.mailboxes.lock(polling, websocket, self._ports.now())
+        """Send what waits in the box, if nobody else does; False if somebody does, or it cannot be sent."""
+        holder = secrets.token_hex(6)
+        box = self._ports.mailboxes.lock(polling, websocket, holder, self._ports.now())
         if box is None:
             return False
-        sent: list[Letter] = []
+        letters = _some(box.letters)
         try:
-            for letter in box.letters:
-                for frame in self._ports.mailboxes.read(polling, [letter]):
-                    post(self._ports, websocket, frame, deadline=deadline - MARGIN)
-                sent.append(letter)
-        except Gone:
-            self._closed(polling, TRANSPORT_CLOSE, deadline)  # the client has left both
-        except PortError:
-            log.exception("the box of %s could not be emptied", polling)
-        self._ports.mailboxes.discard(polling, sent)
-        return bool(sent)
+            for frame in self._ports.mailboxes.read(polling, letters):
+                post(self._ports, websocket, frame, deadline=deadline - MARGIN)
+        except PortError as error:
+            # What was sent cannot be told from what was not, so nothing may be sent again: the client comes back.
+            log.warning("the box of %s could not be emptied, which ends the session: %s", polling, error)
+            self._closed(polling, TRANSPORT_ERROR, deadline)
+            self._ports.wire.close(websocket)
+            return False
+        return self._ports.mailboxes.discard(polling, holder, letters)
+
+
+def _some(letters: Sequence[Letter]) -> list[Letter]:
+    """Return the first letters, no more than are sent well before the lock lapses."""
+    frames = list(accumulate(letter.count for letter in letters))
+    return [letter for letter, sent in zip(letters, frames, strict=True) if sent <= MOST_FRAMES] or list(letters[:1])

@@ -64,6 +64,11 @@ class TestBox:
         rest = session.mailboxes.peek(POLLING)
         assert waiting(session, rest) == frames[32:]
 
+    def test_letters_are_small_enough_for_an_item(self, session: Ports) -> None:
+        frames = ["4" + "é" * 60_000 for _ in range(7)]
+        assert session.mailboxes.append(POLLING, frames) is None
+        assert waiting(session, session.mailboxes.peek(POLLING)) == frames
+
     def test_gone(self, session: Ports) -> None:
         with pytest.raises(Gone):
             session.mailboxes.append("~nobody", ["1"])
@@ -103,25 +108,25 @@ class TestMoves:
         session.mailboxes.append(POLLING, ["1"])
         session.mailboxes.append(POLLING, ["2"])
         assert session.mailboxes.move(POLLING, WEBSOCKET) is None
-        assert session.mailboxes.lock(POLLING, "other=", NOW) is None
-        found = session.mailboxes.lock(POLLING, WEBSOCKET, NOW)
+        assert session.mailboxes.lock(POLLING, "other=", "h", NOW) is None
+        found = session.mailboxes.lock(POLLING, WEBSOCKET, "h", NOW)
         assert found
         assert waiting(session, found) == ["1", "2"]
-        assert session.mailboxes.lock(POLLING, WEBSOCKET, NOW + 1) is None, "somebody is at it"
+        assert session.mailboxes.lock(POLLING, WEBSOCKET, "h", NOW + 1) is None, "somebody is at it"
         session.mailboxes.append(POLLING, ["3"])
-        session.mailboxes.discard(POLLING, found.letters)
+        session.mailboxes.discard(POLLING, "h", found.letters)
         assert session.mailboxes.move(POLLING, WEBSOCKET) is None
-        found = session.mailboxes.lock(POLLING, WEBSOCKET, NOW + 2)
+        found = session.mailboxes.lock(POLLING, WEBSOCKET, "h", NOW + 2)
         assert waiting(session, found) == ["3"]
         assert found
-        session.mailboxes.discard(POLLING, found.letters)
+        session.mailboxes.discard(POLLING, "h", found.letters)
         assert session.mailboxes.move(POLLING, WEBSOCKET)
 
     def test_a_dead_emptier_is_replaced(self, session: Ports) -> None:
         self.probing(session)
         session.mailboxes.append(POLLING, ["1"])
-        assert session.mailboxes.lock(POLLING, WEBSOCKET, NOW)
-        assert session.mailboxes.lock(POLLING, WEBSOCKET, NOW + 10_001)
+        assert session.mailboxes.lock(POLLING, WEBSOCKET, "h", NOW)
+        assert session.mailboxes.lock(POLLING, WEBSOCKET, "h", NOW + 10_001)
 
     def test_what_moves_along(self, session: Ports) -> None:
         change = Change(joined={"/": "s"}, data={"/": {"n": 1}}, entered={("/", "room")}, pending=("451-[]",))
@@ -130,9 +135,10 @@ class TestMoves:
         self.probing(session)
         left = session.mailboxes.move(POLLING, WEBSOCKET)
         assert left
-        assert session.mailboxes.move(POLLING, WEBSOCKET) is None, "only once"
+        assert session.mailboxes.move(POLLING, WEBSOCKET) == left, "again is the same"
         assert session.mailboxes.append(POLLING, ["1"]) == WEBSOCKET, "whoever still knows the old home is sent on"
         assert session.connections.adopt(WEBSOCKET, left)
+        assert not session.connections.adopt(WEBSOCKET, left), "only once"
         session.rooms.rehome([*left.places(), Membership("/", "left meanwhile", "s")], WEBSOCKET)
         for room in ("s", None, "room"):
             (member,) = session.rooms.members("/", room)

@@ -162,6 +162,17 @@ class TestMessage:
         assert [message["seq"] for message in answer["history"]] == list(range(6, 106))
         assert answer["history"][-1]["text"] == "104"
 
+    def test_long_messages_lock_nobody_out(self, chat: Chat) -> None:
+        """An answer is one message of at most 128 KB; the history is as much of it as fits."""
+        ann = chat.person("Ann")
+        for n in range(40):
+            assert chat.ask(ann, "message", {"id": f"m{n}", "text": "😀" * 4_000})[0]["ok"]
+        bob = chat.rig.client("/")
+        answer, _ = chat.ask(bob, "join", {"room": chat.room.id, "name": "Bob"})
+        assert answer["ok"]
+        assert answer["history"][-1]["seq"] == 40
+        assert 1 <= len(answer["history"]) < 40
+
     @pytest.mark.parametrize(
         ("data", "code"),
         [

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway import apis
 from gateway.errors import TemplateError, UsageError
 from gateway.intrinsics import NO_VALUE, Resolver, pseudo_parameters
 from gateway.parameters import parameter_values
@@ -136,13 +137,13 @@ def test_a_parameter_without_a_default_is_needed() -> None:
 
 def test_the_test_stack() -> None:
     made = stack(STACK, Size="3")
-    (api,) = made.websocket_apis()
+    (api,) = apis.websocket_apis(made)
     assert api.selection == "$request.body.action"
     assert api.stages == {"test": {"flavour": "mild"}}
     assert api.routes["$default"].function == "EchoFunction"
     assert [api.routes[key].responds for key in ("$default", "silent", "half")] == [True, False, False]
     assert api.routes["slow"].timeout == 1
-    (pages,) = made.http_apis()
+    (pages,) = apis.http_apis(made)
     assert {route.key for route in pages.routes} == {"GET /rooms/{room}", "ANY /files/{path+}", "$default"}
     functions = {function.logical_id: function for function in made.functions()}
     echo = functions["EchoFunction"]
@@ -167,9 +168,9 @@ def test_the_test_stack() -> None:
 
 def test_the_projects_own_template() -> None:
     made = stack(ROOT / "template.yaml")
-    assert [api.selection for api in made.websocket_apis()] == ["\\$default"]
+    assert [api.selection for api in apis.websocket_apis(made)] == ["\\$default"]
     assert len(made.functions()) >= 6
-    assert made.http_apis()[0].routes[-1].key == "$default"
+    assert apis.http_apis(made)[0].routes[-1].key == "$default"
     assert made.mappings()
     assert made.schedules()
     assert made.tables()

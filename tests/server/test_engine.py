@@ -6,8 +6,9 @@ import pytest
 
 from server.engine import GRACE, OPEN_PATIENCE
 from server.jobs import Open, Post, Reap, to_json
-from server.outbox import INLINE_LIMIT, PAUSES, SHARDS
+from server.outbox import INLINE_LIMIT, PAUSES, SHARDS, Outbox
 from server.ports import Gone, Rejected, Unavailable
+from server.records import Connection
 from tests.server.rig import Client, Rig
 
 
@@ -61,8 +62,17 @@ class TestOpening:
         rig.world.wire.absent.add("c")
         started = rig.world.clock
         rig.run_queue()
-        assert OPEN_PATIENCE <= rig.world.clock - started < OPEN_PATIENCE + 1_000
+        assert OPEN_PATIENCE <= rig.world.clock - started < OPEN_PATIENCE + 2_500
         assert not rig.world.connections.records
+
+    def test_one_that_has_come_and_gone_holds_nobody_up(self, rig: Rig) -> None:
+        """Its batch has the open packets of others, who wait."""
+        rig.engine.open("c", {"EIO": "4"}, {})
+        rig.world.wire.absent.add("c")
+        rig.engine.closed("c", "transport close", rig.world.deadline)
+        started = rig.world.clock
+        rig.run_queue()
+        assert rig.world.clock - started < 500
 
     def test_no_time_left_brings_the_job_back(self, rig: Rig) -> None:
         rig.engine.open("c", {"EIO": "4"}, {})
@@ -161,8 +171,53 @@ class TestHeartbeat:
             rig.world.clock += 60_000
             rig.engine.beat(rig.world.deadline)
         assert heard == ["ping timeout"]
+        assert client.take() == ["2"]
         assert rig.world.wire.closed == [client.id]
         assert not rig.world.connections.records
+
+    @pytest.mark.parametrize("timeout", [1, 20, 30, 60])
+    @pytest.mark.parametrize("gap", [60_000, 91_000, 150_000, 400_000])
+    def test_nobody_is_closed_who_was_not_pinged(self, gap: int, timeout: float) -> None:
+        """Runs that come late, or not at all, are no fault of the client."""
+        rig = Rig(timeout=timeout)
+        client = rig.client("/")
+        for step in (60_000, 60_000, gap, 60_000, gap, gap):
+            rig.world.clock += step
+            rig.engine.beat(rig.world.deadline)
+            if "2" in client.take():
+                rig.world.clock += 100
+                client.send("3")
+        assert not rig.world.wire.closed
+
+    def test_a_pong_at_the_last_moment_counts(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = rig.client("/")
+        for _ in range(2):
+            rig.world.clock += 60_000
+            rig.engine.beat(rig.world.deadline)
+        flush = Outbox.flush
+
+        def meanwhile(outbox: Outbox, caller: str | None = None) -> str | None:
+            rig.world.connections.touch(client.id, rig.world.clock)
+            return flush(outbox, caller)
+
+        rig.world.clock += 60_000
+        monkeypatch.setattr(Outbox, "flush", meanwhile)
+        rig.engine.beat(rig.world.deadline)
+        assert not rig.world.wire.closed
+        assert rig.world.connections.load(client.id)
+
+    def test_after_two_hours_a_session_that_polls_is_ended(self, rig: Rig) -> None:
+        """API Gateway does that to a WebSocket; what the table holds of a connection lasts no longer."""
+        heard: list[str] = []
+        rig.sio.on("disconnect", lambda sid, reason: heard.append(reason))
+        rig.client("/")
+        for _ in range(120):
+            assert not heard
+            rig.world.clock += 60_000
+            for name in list(rig.world.connections.records):
+                rig.world.connections.touch(name, rig.world.clock)
+            rig.engine.beat(rig.world.deadline)
+        assert heard == ["transport close"]
 
     def test_who_joins_no_namespace_is_closed(self, rig: Rig) -> None:
         client = rig.client()
@@ -189,7 +244,7 @@ class TestHeartbeat:
         rig.sio.on("disconnect", lambda sid, reason: heard.append(reason))
         client = rig.client("/")
         rig.world.connections.claim(client.id, at=rig.world.clock, born_before=rig.world.clock)
-        for _ in range(3):
+        for _ in range(4):
             rig.world.clock += 60_001
             rig.engine.beat(rig.world.deadline)
         assert heard == ["ping timeout"]
@@ -227,6 +282,46 @@ class TestEnding:
         assert heard == ["client disconnect" if frame_first else "transport close"]
         assert not rig.world.rooms.items
         assert not rig.world.connections.records
+
+    def test_two_connects_at_once_make_one_socket(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two frames, one record, read by both before either wrote."""
+        client = rig.client()
+        reads = [Connection(client.id, "session", rig.world.clock) for _ in range(2)]
+        with monkeypatch.context() as patch:
+            patch.setattr(rig.world.connections, "load", lambda _: reads.pop())
+            client.send("40")
+            (answer,) = client.take()
+            client.send("40")
+        assert client.take() == [], "the one that was second has nothing to say"
+        sid = json.loads(answer[2:])["sid"]
+        assert set(rig.world.rooms.items) == {("/", None), ("/", sid)}
+        assert len(rig.sio.members(None)) == 1
+
+    def test_a_place_that_is_reached_twice_is_reaped_once(self, rig: Rig) -> None:
+        client = rig.client("/")
+        rig.world.clock += GRACE + 1
+        rig.world.wire.absent.add(client.id)
+        with rig.sio.batch():
+            rig.sio.emit("one")
+            rig.sio.emit("two")
+        rig.run_queue()
+        assert not rig.world.rooms.items
+
+    def test_what_was_emitted_goes_out_though_a_write_fails(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        client, other = rig.client("/"), rig.client("/")
+
+        def refuse(*_: object) -> bool:
+            raise Rejected("too large")
+
+        @rig.sio.event
+        def say(sid: str) -> None:
+            rig.sio.emit("said", skip_sid=sid)
+            rig.sio.save_session(sid, {"a": 1})
+
+        monkeypatch.setattr(rig.world.connections, "change", refuse)
+        with pytest.raises(Rejected):
+            client.emit("say")
+        assert other.take() == ['42["said"]']
 
     def test_the_others_hear_of_it_and_the_one_who_left_is_not_posted_to(self, rig: Rig) -> None:
         rig.sio.on("disconnect", lambda sid, reason: rig.sio.emit("left", room="room"))

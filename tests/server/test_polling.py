@@ -116,7 +116,7 @@ class TestPoll:
         looks: list[str] = []
         peek = rig.world.mailboxes.peek
 
-        def counted(connection_id: str) -> Box | None:
+        def counted(connection_id: str, *, consistent: bool = False) -> Box | None:
             looks.append(connection_id)
             return peek(connection_id)
 
@@ -173,6 +173,19 @@ class TestPoll:
 
         rig.world.on_sleep = first_notices
         assert refusal(client.poll) == (400, 3)
+
+    @pytest.mark.parametrize("stale", [None, Box(poll="the one before")], ids=["none yet", "the poll before"])
+    def test_a_stale_copy_ends_nothing(self, rig: Rig, stale: Box | None, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A cheap look may be of before; moto is never late, DynamoDB is."""
+        client = Poller(rig, "/")
+        peek = rig.world.mailboxes.peek
+
+        def late(connection_id: str, *, consistent: bool = False) -> Box | None:
+            return peek(connection_id) if consistent else stale
+
+        monkeypatch.setattr(rig.world.mailboxes, "peek", late)
+        assert client.poll() == ["6"]
+        assert rig.world.connections.load(f"~{client.session}")
 
     def test_the_end_of_a_session_answers_its_poll(self, rig: Rig) -> None:
         client = Poller(rig, "/")
@@ -250,6 +263,22 @@ class TestPost:
         client = Poller(rig, "/")
         assert refusal(lambda: client.ask("POST", client.query, b"4" * (MAX_PAYLOAD + 1)))[0] == 413
         client.post("3")
+
+    def test_more_packets_than_there_is_time_for(self, rig: Rig) -> None:
+        """What was handled is answered; the session ends, so that the client knows of the rest."""
+        seen: list[int] = []
+
+        @rig.sio.event
+        def slow(sid: str, n: int) -> None:
+            seen.append(n)
+            rig.world.clock += 5_000
+
+        client = Poller(rig, "/")
+        frames = SEPARATOR.join(f'42["slow",{n}]' for n in range(20)).encode()
+        assert refusal(lambda: client.ask("POST", client.query, frames)) == (400, 3)
+        assert seen == list(range(len(seen)))
+        assert 4 <= len(seen) <= 6
+        assert refusal(client.poll) == (400, 1)
 
     def test_a_close_packet(self, rig: Rig) -> None:
         heard: list[str] = []

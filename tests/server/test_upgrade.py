@@ -8,6 +8,7 @@ import pytest
 from protocol.engineio import SEPARATOR
 from server.engine import Engine
 from server.polling import EngineError, Polling
+from server.ports import Unavailable
 from tests.server.rig import Rig
 from tests.server.schedule import Schedule
 
@@ -186,6 +187,44 @@ class TestProbes:
         assert heard == ["transport close"]
         assert not up.rig.world.rooms.items
         assert not up.rig.world.connections.records
+
+    def test_an_invocation_dies_between_the_move_and_its_completion(self, up: Upgrading) -> None:
+        """Whoever comes next completes it."""
+        up.prober()
+        assert up.rig.world.mailboxes.move(f"~{up.session}", "ws=")
+        assert up.engine.receive("ws=", '421["echo",1]', up.deadline) == "431[1]"
+        up.sio.emit("e", 1, room="room")
+        assert up.rig.world.wire.frames("ws=") == ['42["e",1]']
+
+    def test_or_the_end_does(self, up: Upgrading) -> None:
+        heard: list[str] = []
+        up.sio.on("disconnect", lambda sid, reason: heard.append(reason))
+        up.prober()
+        assert up.rig.world.mailboxes.move(f"~{up.session}", "ws=")
+        up.engine.closed("ws=", "transport close", up.deadline)
+        assert heard == ["transport close"]
+        assert not up.rig.world.rooms.items
+        assert not up.rig.world.connections.records
+
+    def test_a_box_that_cannot_be_emptied_ends_the_session(self, up: Upgrading) -> None:
+        """What was sent of it cannot be told from what was not, and nothing may come twice."""
+        up.sio.emit("e", 1, room="room")
+        up.sio.emit("e", 2, room="room")
+        up.prober()
+        up.rig.world.wire.faults["ws="] = [Unavailable("429")] * 9
+        up.engine.receive("ws=", "5", up.deadline)
+        assert up.rig.world.wire.closed[0] == "ws="
+        assert not up.rig.world.connections.load(f"~{up.session}")
+        assert not up.rig.world.rooms.items
+
+    def test_a_late_end_of_the_polling_side_does_not_end_the_websocket(self, up: Upgrading) -> None:
+        heard: list[str] = []
+        up.sio.on("disconnect", lambda sid, reason: heard.append(reason))
+        up.prober()
+        up.engine.receive("ws=", "5", up.deadline)
+        up.engine.closed(f"~{up.session}", "transport error", up.deadline)
+        assert heard == []
+        assert up.engine.receive("ws=", '421["echo",1]', up.deadline) == "431[1]"
 
     def test_a_probe_that_leads_nowhere_is_closed_by_the_heartbeat(self, up: Upgrading) -> None:
         up.prober()
