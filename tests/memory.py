@@ -104,7 +104,7 @@ class MemoryConnections:
         if record.closing and record.closing >= at - CLAIM_LAPSE:
             return None
         record.closing = at
-        return copy.deepcopy(record.connection)
+        return replace(copy.deepcopy(record.connection), offered=record.offered)
 
     def adopt(self, connection_id: str, session: Connection) -> bool:
         record = self.records.get(connection_id)
@@ -252,6 +252,11 @@ class MemoryMailboxes:
         record.offered, record.offered_at = websocket, at
         return True
 
+    def withdraw(self, connection_id: str, websocket: str) -> None:
+        record = self._open(connection_id)
+        if record is not None and not record.moved and record.offered == websocket:
+            record.offered, record.offered_at = None, 0
+
     def lock(self, connection_id: str, websocket: str, holder: str, at: int) -> Box | None:
         record = self._open(connection_id)
         if record is None or record.moved or record.offered != websocket:
@@ -278,7 +283,9 @@ class MemoryMailboxes:
 
     @staticmethod
     def _box(record: Record) -> Box:
-        return Box(tuple(record.box), record.poll, bool(record.previous), record.offered_at, record.moved)
+        return Box(
+            tuple(record.box), record.poll, bool(record.previous), record.offered, record.offered_at, record.moved
+        )
 
 
 @dataclass

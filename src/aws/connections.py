@@ -222,6 +222,7 @@ def as_connection(connection_id: str, item: Item) -> Connection:
         pending=tuple(unpack(item.get("pending")) or ()),
         probes=item.get("probes", {}).get("S"),
         origin=item.get("origin", {}).get("S"),
+        offered=item.get("offered", {}).get("S"),
         letters=tuple(letter.key for letter in letters_of(item) if letter.key),
     )
 

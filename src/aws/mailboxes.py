@@ -91,6 +91,10 @@ class DynamoMailboxes:
         update.when(MAY_OFFER, websocket=text(websocket), lapsed=number(at - OFFER_LAPSE))
         return update.run(self._table, connection_key(connection_id))[1]
 
+    def withdraw(self, connection_id: str, websocket: str) -> None:
+        update = self._here().remove("offered", "offered_at").when(IS_OFFERED, websocket=text(websocket))
+        update.run(self._table, connection_key(connection_id))
+
     def lock(self, connection_id: str, websocket: str, holder: str, at: int) -> Box | None:
         # A poll that is still on its way must not take what is about to be sent.
         update = self._here().assign("locked_at", number(at)).assign("locked_by", text(holder)).remove("poll")
@@ -167,6 +171,7 @@ def _box(item: Item) -> Box:
         letters=letters_of(item),
         poll=item.get("poll", {}).get("S"),
         interrupted=bool(item.get("previous", {}).get("S")),
+        offered=item.get("offered", {}).get("S"),
         offered_at=int(item.get("offered_at", {}).get("N", 0)),
         moved=item.get("moved", {}).get("S"),
     )

@@ -59,9 +59,11 @@ class Dispatcher:
         self._server = server
 
     def dispatch(self, turn: Turn, connection: Connection, packet: Packet) -> None:
-        """Handle one packet of a connection; no exception of the application comes out."""
+        """Handle one packet of a connection; no exception of the application comes out, but a ProtocolError may."""
         if packet.type is PacketType.CONNECT:
             self._connect(turn, connection, packet.namespace, packet.data)
+        elif not connection.sockets:
+            raise ProtocolError(f"{packet.type.name} came, and the client is in no namespace")
         elif packet.namespace not in connection.sockets:
             log.info("%s is not in namespace %.80r: %s dropped", connection.id, packet.namespace, packet.type.name)
         elif packet.type is PacketType.EVENT:

@@ -81,7 +81,7 @@ class Engine:
 
         The packet cannot be sent from here: the connection exists only once `$connect` has answered.
         """
-        if query.get("EIO") != str(engineio.PROTOCOL) or query.get("transport", "websocket") not in _TRANSPORTS:
+        if query.get("EIO") != str(engineio.PROTOCOL) or query.get("transport") not in _TRANSPORTS:
             asked = {name: query.get(name, "")[:20] for name in ("EIO", "transport")}
             log.info("refused: this is not Engine.IO %d (%s)", engineio.PROTOCOL, asked)
             return 400
@@ -104,7 +104,7 @@ class Engine:
         try:
             packet = engineio.decode_packet(text)
             match packet.type:
-                case EnginePacketType.PONG:
+                case EnginePacketType.PONG if packet.data != "probe":
                     if not self._ports.connections.touch(connection_id, self._ports.now()):
                         self._ports.wire.close(connection_id)
                 case EnginePacketType.MESSAGE:
@@ -116,7 +116,9 @@ class Engine:
                 case EnginePacketType.UPGRADE:
                     return self._probe(connection_id, deadline, is_final=True)
                 case EnginePacketType.NOOP:
-                    log.debug("%s: a noop", connection_id)
+                    connection = self._ports.connections.load(connection_id)
+                    if connection is None or connection.probes:
+                        self._ports.wire.close(connection_id)
                 case _:
                     raise ProtocolError(f"a client does not send {packet.type.name}")
         except ProtocolError as error:
@@ -187,7 +189,9 @@ class Engine:
         if connection is None:
             return
         if connection.probes:
-            self._end_half_moved(connection, reason, deadline)
+            self._end_probe(connection, reason, deadline)
+        if connection.offered and not moved:
+            self.drop(connection.offered)  # there is nothing left to probe for
         places = connection.places()
         turn = Turn(self._ports, deadline, connection, closing=True)
         with self._server.run(turn):
@@ -195,12 +199,14 @@ class Engine:
                 self._server.leave(turn, connection, namespace, reason)
         self._ports.connections.remove(connection, places)
 
-    def _end_half_moved(self, websocket: Connection, reason: str, deadline: int) -> None:
-        """End the session that had moved to a WebSocket which never got to adopt it."""
+    def _end_probe(self, websocket: Connection, reason: str, deadline: int) -> None:
+        """Leave the session polling, or end it with the WebSocket if it had moved there already."""
         assert websocket.probes
         box = self._ports.mailboxes.peek(websocket.probes, consistent=True)
         if box is not None and box.moved == websocket.id:
             self.closed(websocket.probes, reason, deadline, moved=True)
+        else:
+            self._ports.mailboxes.withdraw(websocket.probes, websocket.id)
 
     def drop(self, connection_id: str) -> None:
         """Close a WebSocket and leave the rest to its `$disconnect`: the way out when nothing else works."""

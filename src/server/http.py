@@ -35,7 +35,7 @@ def router(sio: Server, path: str = "/socket.io/", origins: str | None = None, c
     } - {""}
     routes = APIRouter()
 
-    @routes.api_route(path, methods=["GET", "POST"])
+    @routes.api_route(path, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])  # Engine.IO has its own answer for each
     def serve(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
         headers = _cors(request, allowed) | {"Cache-Control": "no-store"}
         query = dict(request.query_params)

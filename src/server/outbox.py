@@ -63,6 +63,8 @@ class Outbox:
         self._jobs: list[tuple[str, jobs.Job]] = []
         self._detours: dict[str, str] = {}  # connection id -> group of the queue that it waits in
         self._silenced: set[str] = set()
+        self._first_home: dict[tuple[str, str], str] = {}  # (namespace, sid) -> connection id
+        self._moved: dict[str, str] = {}  # the connection that took a session over -> the one it had first
 
     def silence(self, connection_id: str) -> None:
         """Drop everything for a connection that is closing, or gone."""
@@ -71,6 +73,7 @@ class Outbox:
 
     def send(self, connection_id: str, frames: Iterable[str]) -> None:
         """Append frames for one connection."""
+        connection_id = self._moved.get(connection_id, connection_id)
         if connection_id in self._silenced:
             return
         if group := self._detours.get(connection_id):
@@ -80,21 +83,32 @@ class Outbox:
 
     def broadcast(self, namespace: str, room: str | None, members: Sequence[Member], frames: Sequence[str]) -> None:
         """Append frames for everybody found in a room."""
-        if len(members) > INLINE_LIMIT:
-            self._shard(namespace, room, members, frames)
+        homes = [self._home(namespace, member) for member in members]
+        if len(homes) > INLINE_LIMIT:
+            self._shard(namespace, room, homes, frames)
             return
-        for member in members:
-            self._found_in.setdefault(member.connection_id, []).append(Membership(namespace, room, member.sid))
-            self.send(member.connection_id, frames)
+        for member, home in zip(members, homes, strict=True):
+            self._found_in.setdefault(home, []).append(Membership(namespace, room, member.sid))
+            self.send(home, frames)
 
-    def _shard(self, namespace: str, room: str | None, members: Sequence[Member], frames: Sequence[str]) -> None:
+    def _home(self, namespace: str, member: Member) -> str:
+        """Return the connection that a member had first, should its session move while a handler emits.
+
+        There it is known where the session went. Its frames stay together so; two homes would be served at once.
+        """
+        home = self._first_home.setdefault((namespace, member.sid), member.connection_id)
+        if home != member.connection_id:
+            self._moved[member.connection_id] = home
+        return home
+
+    def _shard(self, namespace: str, room: str | None, homes: Sequence[str], frames: Sequence[str]) -> None:
         shards: dict[str, list[str]] = {}
-        for member in members:
-            if member.connection_id not in self._silenced:
-                group = f"{group_of(namespace, room or '')}-{zlib.crc32(member.connection_id.encode()) % SHARDS}"
-                shards.setdefault(group, []).append(member.connection_id)
+        for home in homes:
+            if home not in self._silenced:
+                group = f"{group_of(namespace, room or '')}-{zlib.crc32(home.encode()) % SHARDS}"
+                shards.setdefault(group, []).append(home)
                 # What comes later in this invocation must not overtake the queue.
-                self._detours[member.connection_id] = group
+                self._detours[home] = group
         for group, to in shards.items():
             for start in range(0, len(to), INLINE_LIMIT):
                 self._jobs.append((group, jobs.Post(tuple(to[start : start + INLINE_LIMIT]), tuple(frames))))

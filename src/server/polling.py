@@ -78,13 +78,16 @@ class Polling:
         session = query.get("sid")
         if session is None:
             return self._handshake(method, query, environ)
-        if query["transport"] != "polling":
+        if query["transport"] != "polling" or query.get("EIO") != str(engineio.PROTOCOL):
             raise EngineError(*BAD_REQUEST)
         if not is_session(session):
             raise EngineError(*UNKNOWN_SESSION)
-        if method == "POST":
-            return self.take(session, body, deadline)
-        return self.poll(session, deadline)
+        match method:
+            case "GET":
+                return self.poll(session, deadline)
+            case "POST":
+                return self.take(session, body, deadline)
+        raise EngineError(*BAD_REQUEST)
 
     def _handshake(self, method: str, query: Mapping[str, str], environ: dict[str, Any]) -> str:
         if method != "GET":
@@ -137,10 +140,8 @@ class Polling:
     def _look(self, connection_id: str, poll: str, box: Box | None, *, is_last: bool, deadline: int) -> str | None:
         """Return the answer to a poll, None if it goes on waiting."""
         close, noop = _packet(PacketType.CLOSE), _packet(PacketType.NOOP)
-        if box is None:
-            return close
-        if box.poll is None:
-            return noop  # an upgrade has begun to empty the box
+        if box is None or box.poll is None:
+            return noop  # the session has ended, or an upgrade has begun to empty the box: the next request tells
         if box.poll != poll:
             log.warning("%s: two polls at once, which ends the session", connection_id)
             self._engine.closed(connection_id, TRANSPORT_ERROR, deadline)
@@ -152,7 +153,7 @@ class Polling:
         try:
             frames = self._ports.mailboxes.read(connection_id, letters)
         except Gone:
-            return close
+            return noop
         if not self._ports.mailboxes.end(connection_id, poll, letters):
             # Another poll, an upgrade or the end came in between; the next look tells which.
             return noop if box.moved or is_last else None
@@ -171,17 +172,20 @@ class Polling:
             raise EngineError(*BAD_REQUEST)
         try:
             packets = engineio.decode_payload(body.decode())
-            goes_on = self._handle(connection, packets, deadline)
+            end = self._handle(connection, packets, deadline)
         except (ProtocolError, UnicodeDecodeError) as error:
             log.warning("%s broke the protocol: %s", connection_id, error)
             self._engine.closed(connection_id, TRANSPORT_ERROR, deadline)
             raise EngineError(*BAD_REQUEST) from error
-        if not goes_on:
-            self._engine.closed(connection_id, CLIENT_DISCONNECT, deadline)
+        if end:
+            self._engine.closed(connection_id, end, deadline)
         return "ok"
 
-    def _handle(self, connection: Connection, packets: list[Packet], deadline: int) -> bool:
-        """Handle packets; False if one of them ends the session."""
+    def _handle(self, connection: Connection, packets: list[Packet], deadline: int) -> str | None:
+        """Handle packets; returns the reason if one of them ends the session.
+
+        Raises ProtocolError for what is not of Engine.IO; what is not of Socket.IO was well delivered all the same.
+        """
         assembly = Assembly(connection.pending)
         turn = Turn(self._ports, deadline, connection, answers=False)
         with self._server.run(turn):
@@ -190,19 +194,23 @@ class Polling:
                     raise ProtocolError("more packets in one request than there is time for")
                 match packet.type:
                     case PacketType.MESSAGE:
-                        whole = assembly.feed(packet.data)
-                        if whole is not None:
-                            self._engine.dispatcher.dispatch(turn, connection, whole)
+                        try:
+                            whole = assembly.feed(packet.data)
+                            if whole is not None:
+                                self._engine.dispatcher.dispatch(turn, connection, whole)
+                        except ProtocolError as error:
+                            log.warning("%s broke the protocol: %s", connection.id, error)
+                            return TRANSPORT_ERROR
                     case PacketType.PONG:
                         self._ports.connections.touch(connection.id, self._ports.now())
                     case PacketType.CLOSE:
-                        return False
+                        return CLIENT_DISCONNECT
                     case PacketType.NOOP | PacketType.UPGRADE:
                         log.debug("%s: %s means nothing here", connection.id, packet.type.name)
                     case _:
                         raise ProtocolError(f"a client does not send {packet.type.name}")
             turn.keep(connection, assembly.frames)
-        return True
+        return None
 
 
 def _packet(kind: PacketType) -> str:

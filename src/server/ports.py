@@ -148,6 +148,9 @@ class Mailboxes(Protocol):
     def offer(self, connection_id: str, websocket: str, at: int) -> bool:
         """Note that a WebSocket may take the session over; False if another one may, or has."""
 
+    def withdraw(self, connection_id: str, websocket: str) -> None:
+        """Take the offer to a WebSocket back, if it was to this one."""
+
     def lock(self, connection_id: str, websocket: str, holder: str, at: int) -> Box | None:
         """Take the right to empty the box into a WebSocket, which only one caller gets; None for the others."""
 

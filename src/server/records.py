@@ -39,7 +39,8 @@ class Connection:
     ``environ`` is what the ``connect`` handler gets, ``sockets`` maps a namespace to its socket, and
     ``rooms`` holds the (namespace, room) pairs entered beside the two that every socket is in. ``pending`` are the
     frames of an event whose attachments have not all come. ``probes`` is the polling connection that this WebSocket
-    may take over; once it has, that is ``origin``. ``letters`` are the keys of those that wait outside of the record.
+    may take over; once it has, that is ``origin``. ``offered`` is the
+    WebSocket that probes for a polling one. ``letters`` are the keys of those that wait outside of the record.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Connection:
     pending: tuple[str, ...] = ()
     probes: str | None = None
     origin: str | None = None
+    offered: str | None = None
     letters: tuple[str, ...] = ()
 
     def places(self) -> list["Membership"]:
@@ -129,7 +131,8 @@ class Box:
     letters: tuple[Letter, ...] = ()
     poll: str | None = None
     interrupted: bool = False  # the poll before this one never ended
-    offered_at: int = 0  # when a WebSocket was answered "3probe"
+    offered: str | None = None  # the WebSocket that was answered "3probe" …
+    offered_at: int = 0  # … and when
     moved: str | None = None
 
 

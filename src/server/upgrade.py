@@ -73,9 +73,10 @@ class Upgrade:
         while self._ports.now() < until:
             if left := self._ports.mailboxes.move(polling, websocket.id):
                 return self._adopt(websocket, left, deadline)
+            box = self._ports.mailboxes.peek(polling, consistent=True)
+            if box is None or box.offered != websocket.id:
+                break  # the session ended, or this WebSocket never probed
             if not self._empty(polling, websocket.id, deadline):
-                if self._ports.mailboxes.peek(polling, consistent=True) is None:
-                    break  # the session ended
                 self._ports.sleep(PAUSE)
         log.warning("the upgrade of %s did not come to an end", polling)
         return None

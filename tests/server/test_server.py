@@ -164,11 +164,20 @@ class TestEvents:
         client.emit("nobody", id=1)
         assert client.take() == []
 
-    def test_events_before_connect_are_dropped(self, rig: Rig) -> None:
+    def test_events_before_connect_end_the_connection(self, rig: Rig) -> None:
+        """As in Node's server."""
         rig.sio.on("ask", lambda sid: 1)
         client = rig.client()
         client.emit("ask", id=1)
         assert client.take() == []
+        assert rig.world.wire.closed == [client.id]
+
+    def test_events_for_another_namespace_are_dropped(self, rig: Rig) -> None:
+        """Over this gateway a frame may overtake the DISCONNECT before it, so that is no reason to end the others."""
+        client = rig.client("/")
+        client.emit("ask", id=1, namespace="/left")
+        assert client.take() == []
+        assert not rig.world.wire.closed
 
     def test_namespaces_are_apart(self, rig: Rig) -> None:
         rig.sio.on("who", lambda sid: "root")

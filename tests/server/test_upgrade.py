@@ -12,7 +12,7 @@ from server.ports import Unavailable
 from tests.server.rig import Rig
 from tests.server.schedule import Schedule
 
-COUNT = 5
+COUNT = 8
 
 
 class Upgrading:
@@ -47,8 +47,10 @@ class Upgrading:
 
     # ------------------------------------------------------------------ actors
     def emitter(self, name: str) -> None:
-        for n in range(COUNT):
-            self.sio.emit(name, n, room="room")
+        for n in range(0, COUNT, 3):
+            with self.sio.batch():  # as a handler does: each emit looks for the members anew
+                for each in range(n, min(n + 3, COUNT)):
+                    self.sio.emit(name, each, room="room")
 
     def poller(self) -> None:
         while not self.is_probed:
@@ -140,8 +142,6 @@ class TestProbes:
     def test_a_dropped_probe_leaves_the_session_polling(self, up: Upgrading) -> None:
         up.prober()
         up.engine.closed("ws=", "transport close", up.deadline)
-        assert up.poll() == ["6"], "the probe let this poll go"
-        up.rig.world.clock += 10_001
         up.sio.emit("still", 1)
         assert up.poll() == ['42["still",1]']
         before = up.rig.world.clock
@@ -158,18 +158,33 @@ class TestProbes:
         assert up.engine.open("third=", query, {}) == 200
         assert up.engine.receive("third=", "2probe", up.deadline) == "3probe"
 
+    def test_another_probe_may_follow_one_that_was_dropped(self, up: Upgrading) -> None:
+        up.prober()
+        up.engine.closed("ws=", "transport close", up.deadline)
+        query = {"EIO": "4", "transport": "websocket", "sid": up.session}
+        assert up.engine.open("second=", query, {}) == 200
+        assert up.engine.receive("second=", "2probe", up.deadline) == "3probe"
+
+    def test_the_end_of_the_session_ends_its_probe(self, up: Upgrading) -> None:
+        up.prober()
+        up.post("1")
+        assert up.rig.world.wire.closed == ["ws="]
+
+    @pytest.mark.parametrize("frame", ['42["echo",1]', "3probe", "6", "5", "2"])
+    def test_what_comes_before_the_probe(self, up: Upgrading, frame: str) -> None:
+        query = {"EIO": "4", "transport": "websocket", "sid": up.session}
+        assert up.engine.open("ws=", query, {}) == 200
+        before = up.rig.world.clock
+        up.engine.receive("ws=", frame, up.deadline)
+        assert up.rig.world.wire.closed == ["ws="]
+        assert up.rig.world.clock - before < 100
+        assert up.rig.world.connections.load(f"~{up.session}")
+
     @pytest.mark.parametrize("frame", ["2probe", "5"])
     def test_what_has_nothing_to_upgrade(self, up: Upgrading, frame: str) -> None:
         client = up.rig.client("/")
         client.send(frame)
         assert up.rig.world.wire.closed == ([client.id] if frame == "2probe" else [])
-
-    def test_a_five_without_a_probe(self, up: Upgrading) -> None:
-        query = {"EIO": "4", "transport": "websocket", "sid": up.session}
-        assert up.engine.open("ws=", query, {}) == 200
-        up.engine.receive("ws=", "5", up.deadline)
-        assert up.rig.world.wire.closed == ["ws="]
-        assert up.poll() == ["6"], "the session polls on"
 
     def test_the_client_leaves_at_the_last_moment(self, up: Upgrading) -> None:
         """The WebSocket closes between the move and its completion: the session ends, and nothing stays."""
@@ -225,6 +240,18 @@ class TestProbes:
         up.engine.closed(f"~{up.session}", "transport error", up.deadline)
         assert heard == []
         assert up.engine.receive("ws=", '421["echo",1]', up.deadline) == "431[1]"
+
+    def test_a_session_that_moves_while_a_handler_emits(self, up: Upgrading) -> None:
+        """What a handler sends to one socket stays together: two homes would be served at once, in any order."""
+        up.prober()
+        with up.sio.batch() as turn:
+            up.sio.emit("n", 0, room="room")
+            up.engine.receive("ws=", "5", up.deadline)
+            (member,) = up.sio.members("room")
+            assert member.connection_id == "ws="
+            up.sio.emit("n", 1, room="room")
+            assert list(turn.outbox._frames) == [f"~{up.session}"]
+        assert up.rig.world.wire.frames("ws=") == ['42["n",0]', '42["n",1]']
 
     def test_a_probe_that_leads_nowhere_is_closed_by_the_heartbeat(self, up: Upgrading) -> None:
         up.prober()
