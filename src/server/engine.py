@@ -106,19 +106,19 @@ class Engine:
             match packet.type:
                 case EnginePacketType.PONG if packet.data != "probe":
                     if not self._ports.connections.touch(connection_id, self._ports.now()):
-                        self._ports.wire.close(connection_id)
+                        self.drop(connection_id)
                 case EnginePacketType.MESSAGE:
                     return self._message(connection_id, packet.data, deadline)
                 case EnginePacketType.CLOSE:
                     self.close(connection_id, CLIENT_DISCONNECT, deadline)
                 case EnginePacketType.PING if packet.data == "probe":
-                    return self._probe(connection_id, deadline, is_final=False)
+                    return self._offer(connection_id)
                 case EnginePacketType.UPGRADE:
-                    return self._probe(connection_id, deadline, is_final=True)
+                    self._find(connection_id, deadline)
                 case EnginePacketType.NOOP:
                     connection = self._ports.connections.load(connection_id)
-                    if connection is None or connection.probes:
-                        self._ports.wire.close(connection_id)
+                    if connection is None or connection.probes:  # which should have sent its probe
+                        self.drop(connection_id)
                 case _:
                     raise ProtocolError(f"a client does not send {packet.type.name}")
         except ProtocolError as error:
@@ -132,33 +132,34 @@ class Engine:
         packet = socketio.decode_header(data)
         if isinstance(packet, socketio.Pending):
             raise ProtocolError("binary events are not taken over WebSocket")
-        connection = self._ports.connections.load(connection_id)
-        if connection is not None and connection.probes:
-            # The client upgraded, and this frame has overtaken the one that says so.
-            connection = self._upgrade.complete(connection, deadline)
+        connection = self._find(connection_id, deadline)
         if connection is None:
-            self._ports.wire.close(connection_id)
             return None
         turn = Turn(self._ports, deadline, connection)
         with self._server.run(turn):
             self.dispatcher.dispatch(turn, connection, packet)
         return turn.route_response
 
-    def _probe(self, connection_id: str, deadline: int, *, is_final: bool) -> str | None:
-        """Answer ``2probe``, or complete the upgrade at ``5``."""
+    def _find(self, connection_id: str, deadline: int) -> Connection | None:
+        """Return the connection of a frame, its upgrade completed: the frame says ``5``, or has overtaken it.
+
+        A connection without a record is closed, so that its client comes back with a new one.
+        """
+        connection = self._ports.connections.load(connection_id)
+        if connection is not None and connection.probes:
+            connection = self._upgrade.complete(connection, deadline)
+        if connection is None:
+            self.drop(connection_id)
+        return connection
+
+    def _offer(self, connection_id: str) -> str | None:
+        """Answer ``2probe``."""
         connection = self._ports.connections.load(connection_id)
         if connection is not None and connection.probes is None:
-            if is_final:
-                return None  # somebody completed it
             raise ProtocolError("a probe, but there is nothing to upgrade")
-        if connection is not None and is_final:
-            connection = self._upgrade.complete(connection, deadline)
-        elif connection is not None and self._upgrade.offer(connection):
+        if connection is not None and self._upgrade.offer(connection):
             return PROBE_ANSWER
-        else:
-            connection = None
-        if connection is None:
-            self._ports.wire.close(connection_id)
+        self.drop(connection_id)
         return None
 
     # ------------------------------------------------------------------ closing

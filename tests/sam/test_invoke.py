@@ -12,8 +12,11 @@ pytestmark = [pytest.mark.sam, pytest.mark.timeout(240)]
 
 STATUS = {
     "connect-refused": 400,
+    "connect-upgrade": 400,
     "http-burn-room": 404,
     "http-create-room": 201,
+    "http-poll": 400,
+    "http-post": 400,
     "http-show-room": 404,
 }
 """Where a client is not answered with 200: the events name rooms and connections that are not there."""
