@@ -158,7 +158,7 @@ class Turn:
 
     # ------------------------------------------------------------------ writing
     def settle(self) -> None:
-        """Write what was changed so far; DisconnectedError if the caller is gone.
+        """Write what was changed so far; DisconnectedError if the caller was to enter rooms and is gone.
 
         The places come first and the connection after them: if it is closing, whoever closes it does not know of
         these, so they are freed here.
@@ -177,8 +177,9 @@ class Turn:
             for room in rooms
             if member.connection_id in gone
         ]
-        if ghosts:
-            self.ports.rooms.leave(ghosts)
+        if not ghosts:
+            return
+        self.ports.rooms.leave(ghosts)
         if self.caller and self.caller.id in gone and not self.closing:
             self.outbox.silence(self.caller.id)
             raise DisconnectedError(f"connection {self.caller.id} closed meanwhile, or changed at the same time")

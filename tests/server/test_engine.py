@@ -267,6 +267,22 @@ class TestEnding:
             rig.engine.closed(client.id, "transport close", rig.world.deadline)
         assert heard == ["transport close"]
 
+    def test_a_disconnect_packet_is_told_though_the_connection_ends_meanwhile(self, rig: Rig) -> None:
+        """The frame took the right to end the socket, so it is the frame's handler that the others hear of it from."""
+        client, other = rig.client("/"), rig.client("/")
+        for each in (client, other):
+            rig.sio.enter_room(each.sid, "room")
+
+        @rig.sio.event
+        def disconnect(sid: str, reason: str) -> None:
+            rig.engine.closed(client.id, "transport close", rig.world.deadline)
+            rig.sio.leave_room(sid, "room")
+            rig.sio.emit("left", reason, room="room")
+
+        client.send("41")
+        assert other.take() == ['42["left","client disconnect"]']
+        assert len(rig.sio.members("room")) == 1
+
     @pytest.mark.parametrize("frame_first", [True, False])
     def test_a_disconnect_packet_and_the_end_of_the_connection_at_once(self, rig: Rig, frame_first: bool) -> None:
         """A client that says goodbye and hangs up: two invocations, each of which may be first."""
