@@ -165,7 +165,7 @@ def test_another_application_schedules_and_overrides(small: Path, tmp_path: Path
 @pytest.mark.anyio
 async def test_it_runs_inside_a_process_too(small: Path) -> None:
     console = Console(io.StringIO(), io.StringIO())
-    before = set(descendants(os.getpid()))
+    before, threads = set(descendants(os.getpid())), set(threading.enumerate())
     async with running(Options(small, port=0), console) as made:
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(made.url)).text.split()[-1] == str(os.getpid())
@@ -173,7 +173,8 @@ async def test_it_runs_inside_a_process_too(small: Path) -> None:
         pids = set(descendants(os.getpid())) - before
         assert len(pids) == 2
     assert not any(map(alive, pids))
-    assert len(threading.enumerate()) < 10
+    # A default executor's threads may live as long as the event loop; nothing else does.
+    assert len(set(threading.enumerate()) - threads) < 5
 
 
 def test_an_application_may_not_hide_behind_the_functions_own_module(small: Path, tmp_path: Path) -> None:
