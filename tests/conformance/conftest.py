@@ -24,15 +24,30 @@ from tests.e2e.processes import Gateway
 URL = os.environ.get("CONFORMANCE_URL")
 
 
+APPLICATION = "tests/conformance/application.py:sio"
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """The server under test."""
+def calm() -> Iterator[Gateway]:
+    """A gateway whose pings come between no two packets of a test."""
+    with Gateway("--app", APPLICATION, "PingInterval=60", "PingTimeout=60") as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def quick() -> Iterator[Gateway]:
+    """A gateway whose heartbeat is quick."""
+    with Gateway("--app", APPLICATION, "PingInterval=2", "PingTimeout=2", "--every", "1") as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Server:
+    """The server under test; for the tests of the heartbeat one with a quick one."""
     if URL:
-        yield Server(URL.rstrip("/"), ours=False)
-        return
-    application = "tests/conformance/application.py:sio"
-    with Gateway("--app", application, "PingInterval=2", "PingTimeout=2", "--every", "1") as gateway:
-        yield Server(gateway.url, ours=True)
+        return Server(URL.rstrip("/"), ours=False)
+    gateway: Gateway = request.getfixturevalue("quick" if "heartbeat" in request.module.__name__ else "calm")
+    return Server(gateway.url, ours=True)
 
 
 @pytest.fixture
