@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "PING_TIMEOUT": "60",
     "PYTHONPATH": str(SRC),
     "QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/queue.fifo",
+    "TIMERS_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/timers",
     "TABLE": "table",
 }
 

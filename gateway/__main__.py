@@ -94,6 +94,17 @@ def main(
         int, typer.Option(min=0, max=65535, help="Port of the embedded DynamoDB and SQS; 0 takes a free one.")
     ] = 0,
     max_workers: Annotated[int, typer.Option(min=1, help="Most processes of one function.")] = DEFAULTS.max_workers,
+    start_delay: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Hold invocations of WebSocket routes and queues back for up to so long, as cold starts do.",
+        ),
+    ] = DEFAULTS.start_delay,
+    seed: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Draw the delays of --start-delay the same way at each run.")
+    ] = None,
 ) -> None:
     """Run a SAM template's WebSocket and HTTP APIs on this machine, as API Gateway and Lambda would."""
     console = Console()
@@ -113,7 +124,7 @@ def main(
             overrides,
             every,
             fresh,
-            Settings(max_workers=max_workers),
+            Settings(max_workers=max_workers, start_delay=start_delay, seed=seed),
             aws_port,
             lambda_endpoint,
             sam_env,

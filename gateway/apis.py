@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.errors import TemplateError
+from gateway.integrations import Unsupported, function_of, target_of
 from gateway.specs import HttpRoute, HttpSpec, WebSocketRoute, WebSocketSpec
 from gateway.stack import Stack
 
@@ -59,35 +60,44 @@ def _websocket_routes(stack: Stack, api_id: str) -> Iterator[WebSocketRoute]:
         key = str(stack.property(name, "RouteKey"))
         if stack.property(name, "AuthorizationType", "NONE") != "NONE" or stack.property(name, "ApiKeyRequired"):
             stack.unsupported[name] = f"authorization of route {key}; the route is open"
-        target = _integration(stack, name)
-        if target is None:
+        integration = _integration(stack, name)
+        try:
+            target = target_of(stack, integration)
+        except Unsupported as reason:
+            stack.unsupported[name] = f"{reason}; there is no route {key}"
             continue
-        function, timeout = target
         responds = stack.property(name, "RouteResponseSelectionExpression") == "$default" and name in answered
-        yield WebSocketRoute(key, function, responds, timeout)
+        yield WebSocketRoute(key, target, responds, _timeout(stack, integration))
+    for name in _belonging(stack, "AWS::ApiGatewayV2::IntegrationResponse", api_id):
+        stack.unsupported[name] = "response of an integration; what a service answers reaches no client"
 
 
 def _http_routes(stack: Stack, api_id: str) -> Iterator[HttpRoute]:
     for name in _belonging(stack, "AWS::ApiGatewayV2::Route", api_id):
-        target = _integration(stack, name)
-        if target is not None:
-            method, _, path = str(stack.property(name, "RouteKey")).partition(" ")
-            yield HttpRoute(method if path else "ANY", path or "$default", *target)
+        integration = _integration(stack, name)
+        kind = stack.property(integration, "IntegrationType")
+        if kind != "AWS_PROXY" or stack.property(integration, "IntegrationSubtype"):
+            stack.unsupported[integration] = f"{kind} integration"
+            continue
+        method, _, path = str(stack.property(name, "RouteKey")).partition(" ")
+        function = function_of(stack, integration, stack.property(integration, "IntegrationUri"))
+        timeout = _timeout(stack, integration)
+        yield HttpRoute(method if path else "ANY", path or "$default", function, timeout)
 
 
-def _integration(stack: Stack, route: str) -> tuple[str, float | None] | None:
-    """Return the function and the timeout behind a route, or None where the integration is of another kind."""
+def _integration(stack: Stack, route: str) -> str:
+    """Return the logical id of the integration behind a route."""
     target = str(stack.property(route, "Target", ""))
     name = target.removeprefix("integrations/")
     if stack.resources.get(name, {}).get("Type") != "AWS::ApiGatewayV2::Integration":
         raise TemplateError(f"{route}: no integration at {target or 'its Target'}")
-    kind = stack.property(name, "IntegrationType")
-    if kind != "AWS_PROXY" or stack.property(name, "IntegrationSubtype"):
-        stack.unsupported[name] = f"{kind} integration"
-        return None
-    milliseconds = stack.property(name, "TimeoutInMillis")
-    function = _function(stack, name, stack.property(name, "IntegrationUri"))
-    return function, float(milliseconds) / 1000 if milliseconds else None
+    return name
+
+
+def _timeout(stack: Stack, integration: str) -> float | None:
+    """Return an integration's own timeout in seconds, None where it has none."""
+    milliseconds = stack.property(integration, "TimeoutInMillis")
+    return float(milliseconds) / 1000 if milliseconds else None
 
 
 def _openapi_routes(stack: Stack, logical_id: str) -> Iterator[HttpRoute]:
@@ -108,14 +118,7 @@ def _openapi_routes(stack: Stack, logical_id: str) -> Iterator[HttpRoute]:
                 stack.unsupported[where] = "payload format 1.0; the function gets 2.0"
             if operation.get("security"):
                 stack.unsupported[where] = "authorization of a route; the route is open"
-            function = _function(stack, logical_id, integration.get("uri"))
+            function = function_of(stack, logical_id, integration.get("uri"))
             milliseconds = integration.get("timeoutInMillis")
             verb = "ANY" if method.startswith("x-") else method.upper()
             yield HttpRoute(verb, path, function, float(milliseconds) / 1000 if milliseconds else None)
-
-
-def _function(stack: Stack, logical_id: str, uri: Any) -> str:
-    try:
-        return stack.function_named(uri)
-    except TemplateError as error:
-        raise TemplateError(f"{logical_id}: {error}") from None

@@ -7,7 +7,6 @@ one request at a time, in the order of arrival.
 import asyncio
 import contextlib
 import io
-import itertools
 import json
 import os
 import socket
@@ -20,7 +19,6 @@ from gateway import bootstrap
 from gateway.errors import GatewayError
 
 _READY = b"ready\n"
-_FIRST_SEQUENCE_NUMBER = 18_849_496_460_467_696_128  # 20 digits, as the service's
 _SENT = ("AmazonSQS.SendMessage", "AmazonSQS.SendMessageBatch", "AmazonSQS.ChangeMessageVisibility")
 
 
@@ -28,11 +26,12 @@ class MotoServer:
     """The embedded AWS. `endpoint` is known at once, `start` returns when it answers.
 
     It listens on `port`, 0 for a free one, of the loopback and of the `others`, addresses of this machine.
-    `on_sent(queue_url)` is called after messages were put on a queue. Raises OSError where it cannot listen.
+    `on_sent(queue_url, group)` is called after messages were put on a queue, once for each message group; the group is
+    empty where there is none, or it is not known. Raises OSError where it cannot listen.
     """
 
     def __init__(
-        self, account_id: str, on_sent: Callable[[str], None], port: int = 0, others: Sequence[str] = ()
+        self, account_id: str, on_sent: Callable[[str, str], None], port: int = 0, others: Sequence[str] = ()
     ) -> None:
         # The port is ours from here on: the child gets the sockets themselves.
         self._sockets = [socket.create_server(("127.0.0.1", port), backlog=512)]
@@ -98,7 +97,8 @@ class MotoServer:
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
         while line := await stream.readline():
-            self._on_sent(line.decode().strip())
+            url, _, group = line.decode().strip().partition(" ")
+            self._on_sent(url, group)
 
 
 def _package_root() -> str:
@@ -182,38 +182,13 @@ def _environ(scope: Any, body: bytes) -> dict[str, Any]:
     return environ
 
 
-def _repair_fifo() -> None:
-    """Repair moto's FIFO queues in two points.
-
-    A group that failed as a batch comes back with its first message last: moto takes a message whose visibility
-    timeout has passed out of its set of pending ones while it walks the queue, so the first message of the group is
-    still held back by the second, which is then given out before it. And sequence numbers are random or absent, where
-    the service's grow.
-    """
-    from moto.sqs.models import SQSBackend
-
-    receive, send = SQSBackend.receive_message, SQSBackend.send_message
-    numbers = itertools.count(_FIRST_SEQUENCE_NUMBER, 256)
-
-    def receive_message(self: Any, queue_name: str, *args: Any, **kwargs: Any) -> Any:
-        pending = self.get_queue(queue_name).pending_messages
-        pending.difference_update([message for message in pending if message.visible])
-        return receive(self, queue_name, *args, **kwargs)
-
-    def send_message(self: Any, queue_name: str, *args: Any, **kwargs: Any) -> Any:
-        message = send(self, queue_name, *args, **kwargs)
-        if self.get_queue(queue_name).fifo_queue:
-            message.sequence_number = str(next(numbers))
-        return message
-
-    SQSBackend.receive_message = receive_message  # type: ignore[method-assign]
-    SQSBackend.send_message = send_message  # type: ignore[method-assign]
-
-
 def _tell(target: str, body: bytes, status: int) -> None:
     if status == 200 and target in _SENT:
         with contextlib.suppress(ValueError, KeyError, BrokenPipeError):
-            print(json.loads(body)["QueueUrl"], flush=True)
+            request = json.loads(body)
+            groups = {message.get("MessageGroupId", "") for message in request.get("Entries", [request])}
+            # Neither has a blank in it.
+            print(*(f"{request['QueueUrl']} {group}" for group in groups), sep="\n", flush=True)
 
 
 def serve(descriptors: Iterable[int]) -> None:
@@ -224,7 +199,10 @@ def serve(descriptors: Iterable[int]) -> None:
     import uvicorn
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    _repair_fifo()
+    # moto takes a second to import, and the gateway's own process does not need it.
+    from gateway import moto_repairs
+
+    moto_repairs.repair()
     config = uvicorn.Config(
         OneAtATime(DomainDispatcherApplication(create_backend_app), _tell),
         log_config=None,

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway import apis, containers, resources
 from gateway.aws_queue import AwsQueue
@@ -22,16 +22,16 @@ from gateway.lambda_endpoint import LambdaEndpoint, RemoteFunction
 from gateway.moto_server import MotoServer
 from gateway.parameters import parameter_values
 from gateway.schedules import run_schedule
+from gateway.sender import Sender
 from gateway.settings import Settings
 from gateway.shell import Server, bind
 from gateway.sources import Poller
 from gateway.specs import FunctionSpec
 from gateway.stack import Stack
+from gateway.start_delay import delayed
+from gateway.targets import Services
 from gateway.template import expand, load
 from gateway.websocket_api import WebSocketApi
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 SINGLE_ORIGIN = "/socket.io"
 
@@ -93,32 +93,34 @@ class Gateway:
 
     # ---- parts
 
-    def add_apis(self, stack: Stack, functions: Functions) -> None:
+    def add_apis(self, stack: Stack, functions: Functions, services: Services) -> None:
         """Serve the stack's APIs."""
         for websocket in apis.websocket_apis(stack):
             for stage in websocket.stages:
                 if self.websocket_stage(stage) is not None:
                     stack.unsupported[websocket.logical_id] = f"second WebSocket API with a stage {stage}"
-            self.websocket_apis.append(WebSocketApi(websocket, functions.submit, self.settings, self.authority))
+            self.websocket_apis.append(WebSocketApi(websocket, services, self.settings, self.authority))
         for http in apis.http_apis(stack):
             if self.http_api is None:
                 self.http_api = HttpApi(http, functions.submit, self.settings, self.authority, self.console.note)
             else:
                 stack.unsupported[http.logical_id] = "second HTTP API"
 
-    def add_sources(self, stack: Stack, functions: Functions, sqs: SQSClient, executor: ThreadPoolExecutor) -> None:
+    def add_sources(
+        self, stack: Stack, functions: Functions, services: Services, queues: Mapping[str, AwsQueue]
+    ) -> None:
         """Poll the stack's queues and run its schedules."""
         for mapping in stack.mappings():
-            url = stack.queue_urls[mapping.queue]
+            name = stack.name(mapping.queue)
             poller = Poller(
                 mapping,
-                AwsQueue(sqs, url, executor),
-                functions.submit,
+                queues[name],
+                services.submit,
                 self.settings,
                 self.console.note,
                 notified=self.options.endpoint_url is None,
             )
-            self._pollers.setdefault(url, []).append(poller)
+            self._pollers.setdefault(name, []).append(poller)
             self._start(mapping.logical_id, poller.run())
         for schedule in stack.schedules():
             period = self.options.every or schedule.period
@@ -136,13 +138,10 @@ class Gateway:
         task.add_done_callback(ended)
         self._tasks.append(task)
 
-    def queue_changed(self, url: str) -> None:
-        """There may be a message on the queue at `url`."""
-        name = url.rsplit("/", 1)[-1]
-        for known, pollers in self._pollers.items():
-            if known.rsplit("/", 1)[-1] == name:
-                for poller in pollers:
-                    poller.wake()
+    def queue_changed(self, url: str, group: str) -> None:
+        """There may be a message of `group`, empty for none, on the queue at `url`."""
+        for poller in self._pollers.get(url.rsplit("/", 1)[-1], []):
+            poller.wake(group)
 
     def addresses(self) -> list[tuple[str, str]]:
         """Return each API's address and logical id."""
@@ -231,20 +230,25 @@ async def running(options: Options, console: Console | None = None) -> AsyncIter
             runners[spec.logical_id] = Pool(local, variables, settings, console, fresh=options.fresh)
         started = Functions(runners, settings)
         ends.push_async_callback(started.close)
-        gateway.add_apis(stack, started)
+        executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sqs")
+        ends.callback(executor.shutdown, wait=False, cancel_futures=True)
+        outlets = {stack.name(name): AwsQueue(sqs, url, executor) for name, url in stack.queue_urls.items()}
+        sender = Sender(outlets, settings)
+        ends.push_async_callback(sender.close)
+        submit = delayed(started.submit, settings.start_delay, settings.seed)
+        services = Services(submit, sender.send, console.note)
+        gateway.add_apis(stack, started, services)
         if remote is None:
             console.progress(f"Starting {len(runners)} functions …")
         else:
             await remote.wait(settings.lambda_endpoint_wait, console)
         await started.prestart()
 
-        executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sqs")
-        ends.callback(executor.shutdown, wait=False, cancel_futures=True)
         web = Server(gateway, listening)
         ends.push_async_callback(web.stop)
         await web.start()
         ends.push_async_callback(gateway.stop)
-        gateway.add_sources(stack, started, sqs, executor)
+        gateway.add_sources(stack, started, services, outlets)
         stack.name_the_rest()
         for logical_id, what in stack.unsupported.items():
             console.note(f"Not run here: {logical_id} ({what})")

@@ -48,6 +48,15 @@ class Settings:
     close_wait: float = 2.0
     # [R, partly ?] `disconnectReason` where the close frame has no reason of its own.
     disconnect_reasons: dict[int, str] = field(default_factory=_disconnect_reasons)
+    # [I] A service integration hands the frames of one connection on in the order in which they came: AWS's own ordered
+    # pattern, a FIFO queue with the connection as its group, relies on it.
+    ordered_sends: bool = True
+    # [?] Status of an upgrade whose $connect is a service integration that fails.
+    failed_send_status: int = 500
+    # [?] Words of the error frame for a body that no template takes, where such are refused; an upgrade gets 415 [I].
+    unmapped_message: str = "Unsupported Media Type"
+    # [?] What `$input.json` gives where its path leads nowhere, and for a body that is no JSON.
+    json_missing: str = '""'
     # [?] Body of the 426 that a plain GET of a stage gets.
     upgrade_required_body: str = '{"message":"Upgrade Required"}'
 
@@ -65,6 +74,10 @@ class Settings:
     # A busy function gets another process when an invocation has waited this long: AWS starts one at once, but on
     # one machine a burst of short invocations is over before a new process has started.
     scale_up_after: float = 0.020
+    # Longest time for which an invocation of a WebSocket route or of a queue is held back, as a cold start would; each
+    # draws its own between 0 and this. The draws of one seed are the same at each run.
+    start_delay: float = 0.0
+    seed: int | None = None
     # AWS allows 10 s; one machine that starts several processes at once needs more.
     init_timeout: float = 60.0
     prestart_concurrency: int = 2
@@ -72,7 +85,8 @@ class Settings:
     lambda_endpoint_wait: float = 60.0
 
     # ---- Queues and schedules
-    # [I] Batches of one event source mapping that run at the same time.
+    # [I] Batches of one event source mapping that run at the same time. AWS starts with five and adds more each minute;
+    # of a FIFO queue it runs as many as there are message groups [D].
     poller_concurrency: int = 10
     # Pause between two receives of a queue: shortest after traffic, longest when idle, and when idle with an AWS
     # process that tells of new messages (then only delays and visibility timeouts are found by polling).

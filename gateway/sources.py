@@ -95,6 +95,7 @@ class Poller:
         self._settings = settings
         self._note = note
         self._longest = settings.poll_notified if notified else settings.poll_longest
+        self._size = min(spec.batch_size, MAX_RECEIVE)
         self._limit = spec.concurrency or settings.poller_concurrency
         self._free = asyncio.Semaphore(self._limit)
         self._wake = asyncio.Event()
@@ -103,9 +104,11 @@ class Poller:
         # not, and two batches of a group at a time would break its order.
         self._held: dict[str, list[Message]] = {}
 
-    def wake(self) -> None:
-        """There may be a message."""
-        self._wake.set()
+    def wake(self, group: str = "") -> None:
+        """There may be a message, of `group` if it says one."""
+        # While a batch of the group runs, the queue holds back what follows; the end of the batch wakes us again.
+        if group not in self._held:
+            self._wake.set()
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -116,22 +119,24 @@ class Poller:
                 received = await self._poll() if len(self._batches) < self._limit else 0
                 if received < 0:
                     await asyncio.sleep(self._settings.poll_after_error)
-                elif received == 0:
+                    continue
+                if received > 0:
+                    pause = self._settings.poll_shortest
+                # As many as asked for: there may be more. Fewer, and there were no more just now.
+                if received < self._size:
                     try:
                         async with asyncio.timeout(pause):
                             await self._wake.wait()
                         pause = self._settings.poll_shortest
                     except TimeoutError:
                         pause = min(2 * pause, self._longest)
-                else:
-                    pause = self._settings.poll_shortest
         finally:
             for batch in self._batches:
                 batch.cancel()
 
     async def _poll(self) -> int:
         try:
-            messages = await self._queue.receive(min(self.spec.batch_size, MAX_RECEIVE))
+            messages = await self._queue.receive(self._size)
         except Exception as error:
             self._note(f"{self.spec.logical_id}: cannot receive messages: {error}")
             return -1
@@ -156,8 +161,7 @@ class Poller:
         try:
             complete = await self._give(batch)
             while group is not None and complete and self._held[group]:
-                size = min(self.spec.batch_size, MAX_RECEIVE)
-                batch, self._held[group] = self._held[group][:size], self._held[group][size:]
+                batch, self._held[group] = self._held[group][: self._size], self._held[group][self._size :]
                 complete = await self._give(batch)
         finally:
             # After a failure what is held stays unhandled, and comes back behind it with the visibility timeout.

@@ -1,8 +1,13 @@
 """What a template asks for, as plain values: what the gateway runs."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gateway.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +29,10 @@ class FunctionSpec:
 
 @dataclass(frozen=True, slots=True)
 class WebSocketRoute:
-    """A route of a WebSocket API; `function` is a logical id, `responds` whether its answer reaches the client."""
+    """A route of a WebSocket API; `responds` tells whether its target's answer reaches the client."""
 
     key: str
-    function: str
+    target: Target
     responds: bool = False
     timeout: float | None = None
 

@@ -15,13 +15,11 @@ from gateway.events import Context, Upgrade
 from gateway.routing import select_route
 from gateway.settings import Settings
 from gateway.specs import WebSocketRoute, WebSocketSpec
-from gateway.worker import NOT_RUN, FunctionFailed
+from gateway.targets import FAILED, IntegrationFailed, Services
 
 logger = logging.getLogger(__name__)
-Submit = Callable[[str, bytes], asyncio.Future[bytes]]
 
 FORBIDDEN = "Forbidden"
-FAILED = "Internal server error"
 TIMED_OUT = "Endpoint request timed out"
 
 
@@ -42,7 +40,7 @@ class Accepted:
 
 
 class WebSocketApi:
-    """One WebSocket API. `submit(function, event)` invokes a function; `clock` gives seconds since 1970.
+    """One WebSocket API. `services` are what its integrations call; `clock` gives seconds since 1970.
 
     A connection's life is `connect`, then `opened` with its channel, `receive` for each text message, and one of
     `closed` (the client, or the network, ended it) and `end` (this side does).
@@ -51,14 +49,14 @@ class WebSocketApi:
     def __init__(
         self,
         spec: WebSocketSpec,
-        submit: Submit,
+        services: Services,
         settings: Settings,
         domain_name: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.spec = spec
         self.connections = Connections(settings)
-        self._submit = submit
+        self._services = services
         self._settings = settings
         self._domain_name = domain_name
         self._clock = clock
@@ -105,9 +103,8 @@ class WebSocketApi:
             answer = await self._invoke(route, event)
         except TimeoutError:
             return refusal(504, TIMED_OUT)
-        except FunctionFailed as error:
-            # [R] 500 where there is no function to invoke, 502 where it fails.
-            return refusal(500 if error.error_type == NOT_RUN else 502, FAILED)
+        except IntegrationFailed as error:
+            return refusal(error.status, error.message)
         status = _status(answer)
         if status is None:
             return refusal(502, FAILED)
@@ -145,8 +142,8 @@ class WebSocketApi:
             answer = await self._invoke(route, event)
         except TimeoutError:
             self._send_error(connection, TIMED_OUT, request_id)
-        except FunctionFailed:
-            self._send_error(connection, FAILED, request_id)
+        except IntegrationFailed as error:
+            self._send_error(connection, error.message, request_id)
         else:
             body = answer.get("body") if route.responds and isinstance(answer, dict) else None
             if isinstance(body, str) and body:
@@ -206,7 +203,7 @@ class WebSocketApi:
         event = events.disconnect_event(connection.context, connection.host, code, reason, ids.new_id(), self._clock())
         try:
             await self._invoke(route, event)
-        except (TimeoutError, FunctionFailed):
+        except (TimeoutError, IntegrationFailed):
             # Best effort: nobody is left to be told, and the function's own words are on the console.
             return
 
@@ -239,17 +236,12 @@ class WebSocketApi:
         else:
             connection.timer = self._loop.call_later(left, self._watch, connection)
 
-    # ---- invocations
+    # ---- integrations
 
     async def _invoke(self, route: WebSocketRoute, event: dict[str, Any]) -> Any:
-        """Return a function's answer. Raises FunctionFailed, or TimeoutError past the integration's timeout."""
-        payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        """Return the target's answer. Raises IntegrationFailed, or TimeoutError past the integration's timeout."""
         async with asyncio.timeout(min(route.timeout or self._settings.integration_timeout, 29.0)):
-            answer = await self._submit(route.function, payload)
-        try:
-            return json.loads(answer)
-        except ValueError as error:
-            raise FunctionFailed("Runtime.MarshalError", f"the answer is no JSON: {error}") from None
+            return await route.target.call(event, self._services)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

@@ -12,16 +12,19 @@ from server.ports import Gone, PortError, Ports
 from server.records import (
     MAX_LETTER,
     OFFER_LAPSE,
+    Asked,
     Beat,
     Box,
     Change,
     Connection,
+    Dialect,
     Entry,
     JournalRecord,
     Letter,
     Member,
     Membership,
-    Socket,
+    Packet,
+    Parked,
 )
 
 CLAIM_LAPSE = 60_000
@@ -47,22 +50,34 @@ class Record:
 class MemoryConnections:
     def __init__(self, rooms: "MemoryRooms") -> None:
         self.records: dict[str, Record] = {}
+        self.parked: dict[str, Parked] = {}
         self.past_runs: list[int] = []
         self._rooms = rooms
 
     def open(self, connection: Connection) -> None:
-        self.records[connection.id] = Record(copy.deepcopy(connection), connection.born)
+        record = Record(copy.deepcopy(connection), connection.born, offered=connection.offered)
+        self.records[connection.id] = record
+
+    def _at_home(self, connection_id: str) -> Record | None:
+        record = self.records.get(connection_id)
+        while record is not None and record.moved:
+            record = self.records.get(record.moved)
+        return record
 
     def load(self, connection_id: str) -> Connection | None:
-        record = self.records.get(connection_id)
-        if record is not None and record.moved:
-            record = self.records.get(record.moved)
+        record = self._at_home(connection_id)
         return None if record is None or record.closing else copy.deepcopy(record.connection)
 
+    def load_all(self, connection_ids: Sequence[str]) -> list[Connection]:
+        return [connection for each in connection_ids if (connection := self.load(each))]
+
+    def handled(self, connection_id: str, number: int) -> None:
+        record = self._at_home(connection_id)
+        if record is not None:
+            record.connection.handled = number
+
     def change(self, connection_id: str, change: Change) -> bool:
-        record = self.records.get(connection_id)
-        if record is not None and record.moved:
-            record = self.records.get(record.moved)
+        record = self._at_home(connection_id)
         if record is None or record.closing:
             return False
         connection = record.connection
@@ -70,12 +85,15 @@ class MemoryConnections:
             return False
         if change.pending is not None:
             connection.pending = change.pending
-        for namespace, sid in change.joined.items():
-            connection.sockets[namespace] = Socket(sid)
+        for namespace, socket in change.joined.items():
+            connection.sockets[namespace] = copy.deepcopy(socket)
             record.joined = True
         for namespace, data in change.data.items():
             connection.sockets[namespace].data = copy.deepcopy(data)
-        connection.rooms = (connection.rooms - change.exited) | change.entered
+        for room, stays in change.stays.items():
+            connection.stays.pop(room, None)
+            if stays:
+                connection.stays[room] = stays
         return True
 
     def leave(self, connection_id: str, namespace: str) -> bool:
@@ -86,12 +104,12 @@ class MemoryConnections:
             return self.leave(record.moved, namespace)
         return record.connection.sockets.pop(namespace, None) is not None
 
-    def touch(self, connection_id: str, seen: int) -> bool:
+    def touch(self, connection_id: str, seen: int) -> Dialect | None:
         record = self.records.get(connection_id)
         if record is None or record.closing:
-            return False
+            return None
         record.seen = seen
-        return True
+        return record.connection.dialect
 
     def claim(
         self, connection_id: str, *, at: int, born_before: int, seen: int | None = None, moved: bool = False
@@ -117,21 +135,33 @@ class MemoryConnections:
             record.connection.born,
             adopted.environ,
             adopted.sockets,
-            adopted.rooms,
+            adopted.stays,
             adopted.pending,
+            dialect=adopted.dialect,
             origin=session.id,
         )
         record.joined = bool(adopted.sockets)
         return True
 
-    def remove(self, connection: Connection, places: Sequence[Membership]) -> None:
+    def remove(self, connection: Connection, places: Sequence[Membership], parked: Sequence[Parked] = ()) -> None:
+        for each in parked:
+            self.park(each)
         self._rooms.leave(places)
         self.records.pop(connection.id, None)
         self.records.pop(connection.origin or "", None)
 
+    def park(self, parked: Parked) -> None:
+        self.parked[parked.pid] = copy.deepcopy(parked)
+
+    def unpark(self, pid: str) -> Parked | None:
+        return self.parked.pop(pid, None)
+
     def beats(self) -> Iterator[Beat]:
         for record in [record for record in self.records.values() if not record.moved]:
-            yield Beat(record.connection.id, record.connection.born, record.seen, record.joined)
+            connection = record.connection
+            yield Beat(connection.id, connection.born, record.seen, record.joined, connection.dialect)
+        for parked in [parked for parked in self.parked.values() if parked.silent]:
+            yield Beat("", parked.until, 0, True, pid=parked.pid)
 
     def runs(self) -> list[int]:
         return list(self.past_runs)
@@ -163,6 +193,58 @@ class MemoryRooms:
 
     def members(self, namespace: str, room: str | None) -> list[Member]:
         return list(self.items.get((namespace, room), {}).values())
+
+
+class MemoryPackets:
+    def __init__(self) -> None:
+        self.items: dict[tuple[str, str | None], dict[str, Packet]] = {}
+
+    def write(self, packets: Sequence[tuple[str, str | None, Packet]], until: int) -> None:
+        for namespace, room, packet in packets:
+            self.items.setdefault((namespace, room), {})[packet.offset] = packet
+
+    def delay(self, namespace: str, room: str | None, offset: str, late: int) -> None:
+        packets = self.items[namespace, room]
+        packets[offset] = replace(packets[offset], late=late)
+
+    def since(self, namespace: str, room: str | None, offset: str) -> list[Packet]:
+        packets = self.items.get((namespace, room), {})
+        return [packets[each] for each in sorted(packets) if each > offset]
+
+
+class MemoryQuestions:
+    def __init__(self) -> None:
+        self.items: dict[int, Asked] = {}
+        self.frames: dict[tuple[int, str], int] = {}  # which frame brought an answer
+        self.closed: set[int] = set()
+
+    def open(self, number: int, asked: Asked) -> bool:
+        if number in self.items:
+            return False
+        self.items[number] = asked
+        return True
+
+    def answer(self, number: int, namespace: str, sid: str, frames: Sequence[str], frame: int, at: int) -> Asked | None:
+        asked = self.items.get(number)
+        if asked is None or number in self.closed or asked.namespace != namespace or asked.until <= at:
+            return None
+        if sid not in asked.waiting and not (frame and self.frames.get((number, sid)) == frame):
+            return None
+        asked = replace(asked, waiting=asked.waiting - {sid}, answers=asked.answers | {sid: list(frames)})
+        self.items[number] = asked
+        self.frames[number, sid] = frame
+        return asked
+
+    def close(self, number: int, at: int) -> Asked | None:
+        asked = self.items.get(number)
+        if asked is None or number in self.closed or not asked.waiting:
+            return None
+        if asked.until <= at:
+            self.closed.add(number)
+        return asked
+
+    def read(self, number: int) -> Asked | None:
+        return self.items.get(number)
 
 
 class MemoryJournals:
@@ -210,10 +292,12 @@ class MemoryMailboxes:
         record = self._records.get(connection_id)
         return None if record is None or record.closing else record
 
-    def append(self, connection_id: str, frames: Sequence[str]) -> str | None:
+    def append(self, connection_id: str, frames: Sequence[str], *, only_if_polled: bool = False) -> str | None:
         record = self._open(connection_id)
         if record is None:
             raise Gone(connection_id)
+        if only_if_polled and record.moved is None and record.poll is None:
+            return None
         if record.moved is None:
             for start in range(0, len(frames), MAX_LETTER):
                 some = frames[start : start + MAX_LETTER]
@@ -325,6 +409,14 @@ class MemoryQueue:
         return [from_json(body) for _, body in self.jobs]
 
 
+@dataclass
+class MemoryTimers:
+    started: list[tuple[str, int]] = field(default_factory=list)
+
+    def start(self, job: str, seconds: int) -> None:
+        self.started.append((job, seconds))
+
+
 class World:
     """All ports, and the time: `clock` in Unix milliseconds; sleeping moves it."""
 
@@ -335,6 +427,9 @@ class World:
         self.journals = MemoryJournals(self.rooms)
         self.wire = MemoryWire()
         self.queue = MemoryQueue()
+        self.packets = MemoryPackets()
+        self.questions = MemoryQuestions()
+        self.timers = MemoryTimers()
         self.on_sleep: Callable[[], None] | None = None
         self.mailboxes = MemoryMailboxes(self.connections)
         self.ports = Ports(
@@ -342,8 +437,12 @@ class World:
             self.rooms,
             self.journals,
             self.mailboxes,
+            self.packets,
+            self.questions,
             self.wire,
             self.queue,
+            self.queue,
+            self.timers,
             lambda: self.clock,
             self.sleep,
         )

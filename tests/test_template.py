@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from gateway.apis import websocket_apis
 from gateway.settings import Settings
+from gateway.stack import Stack
+from gateway.targets import FunctionTarget, QueueTarget
 from gateway.template import expand, load
 from tests.aws.conftest import TEMPLATE
 
@@ -62,22 +65,39 @@ def test_every_function_logs_json_to_a_group_that_forgets(resources: dict[str, A
     assert {function["LoggingConfig"]["LogFormat"] for function in functions.values()} == {"JSON"}
 
 
-def test_three_routes_and_one_route_response(resources: dict[str, Any]) -> None:
+def test_three_routes(resources: dict[str, Any]) -> None:
     routes = of_type(resources, "AWS::ApiGatewayV2::Route")
     assert {route["RouteKey"] for route in routes.values()} == {"$connect", "$default", "$disconnect"}
-    (response,) = of_type(resources, "AWS::ApiGatewayV2::RouteResponse").values()
-    assert response["RouteId"] == {"Ref": "MessageRoute"}
-    assert routes["MessageRoute"]["RouteResponseSelectionExpression"] == "$default"
 
 
-def test_the_queue_keeps_what_fails(resources: dict[str, Any]) -> None:
+@pytest.mark.parametrize("ingest", ["ordered", "direct"])
+def test_frames_have_one_way(ingest: str) -> None:
+    """By the queue, without a route response; or by the function, with one."""
+    template = load(TEMPLATE)
+    values = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    values |= {"Ingest": ingest}
+    settings = Settings()
+    stack = Stack(expand(template, values, settings), values, TEMPLATE.parent, "http://aws", settings)
+    (api,) = websocket_apis(stack)
+    route = api.routes["$default"]
+    assert isinstance(route.target, QueueTarget if ingest == "ordered" else FunctionTarget)
+    assert route.responds == (ingest == "direct")
+    assert [mapping.queue for mapping in stack.mappings()].count("Frames") == (ingest == "ordered")
+    assert not stack.unsupported
+
+
+def test_the_queues_keep_what_fails(resources: dict[str, Any]) -> None:
     queues = of_type(resources, "AWS::SQS::Queue")
-    assert all(queue["FifoQueue"] for queue in queues.values())
-    assert queues["Queue"]["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
-    (source,) = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
-    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert {name for name, queue in queues.items() if not queue.get("FifoQueue")} == {"Timers"}
+    for name in ("Queue", "Frames"):
+        assert queues[name]["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+    for source in of_type(resources, "AWS::Lambda::EventSourceMapping").values():
+        assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     timeout = resources["DeliverFunction"]["Properties"]["Timeout"]
     assert queues["Queue"]["VisibilityTimeout"] >= 6 * timeout, "as Lambda's guide asks"
+    # A crash holds up a connection for no longer than it must.
+    assert timeout < queues["Frames"]["VisibilityTimeout"] <= 60
+    assert queues["Frames"]["RedrivePolicy"]["maxReceiveCount"] == 3
 
 
 def test_what_is_left_to_time_goes(resources: dict[str, Any]) -> None:

@@ -6,7 +6,9 @@ import time
 from aws.connections import DynamoConnections
 from aws.journals import DynamoJournals
 from aws.mailboxes import DynamoMailboxes
-from aws.queue import FifoQueue
+from aws.packets import DynamoPackets
+from aws.questions import DynamoQuestions
+from aws.queue import DelayQueue, FifoQueue
 from aws.rooms import DynamoRooms
 from aws.table import Table
 from aws.wire import ManagementApi
@@ -19,15 +21,24 @@ def now() -> int:
 
 
 def ports() -> Ports:
-    """Return the ports on the stack that the environment names: TABLE, QUEUE_URL, CONNECTIONS_URL."""
+    """Return the ports on the stack that the environment names.
+
+    TABLE, QUEUE_URL, TIMERS_URL, CONNECTIONS_URL, and FRAMES_URL where frames come through a queue.
+    """
     table = Table(os.environ["TABLE"])
+    queue = FifoQueue(os.environ["QUEUE_URL"])
+    frames = os.environ.get("FRAMES_URL")
     return Ports(
         connections=DynamoConnections(table),
         rooms=DynamoRooms(table),
         journals=DynamoJournals(table),
         mailboxes=DynamoMailboxes(table),
         wire=ManagementApi(),
-        queue=FifoQueue(os.environ["QUEUE_URL"]),
+        packets=DynamoPackets(table),
+        questions=DynamoQuestions(table),
+        queue=queue,
+        inbox=FifoQueue(frames) if frames else queue,
+        timers=DelayQueue(os.environ["TIMERS_URL"]),
         now=now,
         sleep=time.sleep,
     )

@@ -7,10 +7,15 @@
 | the heartbeat's last runs | `H` | `H` |
 | member of a room | `R` + [namespace, room] | `M` + socket id |
 | member of a namespace's room of all | `A` + shard + [namespace] | `M` + socket id |
+| event that was sent to a room | as the room's members | `P` + offset |
+| socket that its client may come back to | `S` + pid | `S` |
+| emit that asks for acknowledgements | `Q` + packet id | `Q` |
 | journal's head | `R` + [namespace, room] | `J` |
 | journal's entry | `R` + [namespace, room] | `E` + key |
 
-Two indexes: `beat` holds the open connections for the heartbeat, `log` a journal's entries by number.
+The events sent to a namespace's room of all are in its first shard.
+Two indexes: `beat` holds the open connections for the heartbeat, and the sockets that are kept in silence; `log` a
+journal's entries by number.
 Names are JSON arrays in the keys, so that no two of them can be mistaken for each other.
 """
 
@@ -32,9 +37,18 @@ MEMBER = "M"
 ENTRY = "E"
 LETTER = "L"
 RUNS = "H"
+PACKET = "P"
+PARKED = "S"
+QUESTION = "Q"
 
 CONNECTION_TTL = 3 * 3600
 """Seconds that a connection's items may live; API Gateway ends a WebSocket after two hours, the heartbeat a poll."""
+
+PARKED_TTL = 3600
+"""Seconds that a socket's item may outlive the time in which its client may come back."""
+
+QUESTION_TTL = 3600
+"""Seconds that a question may outlive its time."""
 
 JOURNAL_TTL = 3600
 """Seconds that a journal's items may outlive its end, so that late callers hear that it has expired."""
@@ -63,6 +77,11 @@ def of_members(namespace: str, room: str | None) -> list[str]:
 def of_place(namespace: str, room: str | None, sid: str) -> str:
     """Return the pk that holds a socket's membership of a room."""
     return of_all(namespace, sid) if room is None else of_room(namespace, room)
+
+
+def of_packets(namespace: str, room: str | None) -> str:
+    """Return the pk of the events that were sent to a room."""
+    return of_members(namespace, room)[0]
 
 
 def beat_shard(connection_id: str) -> str:

@@ -27,6 +27,9 @@ LOCK_LAPSE = 10_000
 
 IS_MY_POLL = "poll = :poll"
 
+# Somebody waits for what is put into the box.
+IS_POLLED = "attribute_exists(poll)"
+
 # No other WebSocket may take the session over, or the one that might never came back.
 MAY_OFFER = "(attribute_not_exists(offered) OR offered = :websocket OR offered_at < :lapsed)"
 
@@ -46,9 +49,11 @@ class DynamoMailboxes:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def append(self, connection_id: str, frames: Sequence[str]) -> str | None:
+    def append(self, connection_id: str, frames: Sequence[str], *, only_if_polled: bool = False) -> str | None:
         letters = [self._letter(connection_id, some) for some in _divided(frames)]
         update = self._here().append("box", [_pack(letter) for letter in letters])
+        if only_if_polled:
+            update.when(IS_POLLED)
         try:
             item, is_done = update.run(self._table, connection_key(connection_id))
         except Rejected as error:
@@ -60,6 +65,8 @@ class DynamoMailboxes:
         self._delete(connection_id, letters)
         if item and "moved" in item:
             return str(item["moved"]["S"])
+        if item and "closing" not in item and only_if_polled:
+            return None
         raise Gone(f"{connection_id} is gone")
 
     def begin(self, connection_id: str, poll: str) -> Box | None:

@@ -1,4 +1,4 @@
-"""The FIFO queue of work that has to happen after an invocation."""
+"""The queues: FIFO for work that has to happen after an invocation and for frames, standard for what has its time."""
 
 from __future__ import annotations
 
@@ -47,15 +47,25 @@ class FifoQueue:
             kind = Rejected if all(failure["SenderFault"] for failure in failed) else Unavailable
             raise kind(f"SQS did not take {len(failed)} of {len(batch)} jobs: {reasons}")
 
-    def retry_soon(self, receipt_handle: str) -> None:
-        """Let a message that failed come back in a second; by itself it would hold up its group for minutes."""
-        try:
-            with clients.translated():
-                clients.sqs().change_message_visibility(
-                    QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=1
-                )
-        except PortError:
-            log.warning("a failed job comes back only after the queue's visibility timeout", exc_info=True)
+
+class DelayQueue:
+    """Fills `server.ports.Timers`: a standard queue, since a FIFO queue delays all of its messages alike."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def start(self, job: str, seconds: int) -> None:
+        with clients.translated():
+            clients.sqs().send_message(QueueUrl=self._url, MessageBody=job, DelaySeconds=seconds)
+
+
+def retry_soon(url: str, receipt_handle: str) -> None:
+    """Let a message that failed come back in a second; by itself it would hold up its group for minutes."""
+    try:
+        with clients.translated():
+            clients.sqs().change_message_visibility(QueueUrl=url, ReceiptHandle=receipt_handle, VisibilityTimeout=1)
+    except PortError:
+        log.warning("a failed job comes back only after the queue's visibility timeout", exc_info=True)
 
 
 def _batches(jobs: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:

@@ -8,7 +8,7 @@ from aws import keys
 from aws.clients import translated
 from aws.connections import place_key
 from aws.table import Item, Table, number, pack, text, unpack
-from server.records import Member, Membership
+from server.records import Dialect, Member, Membership
 
 
 class DynamoRooms:
@@ -24,6 +24,9 @@ class DynamoRooms:
         }
         if member.info is not None:
             place["info"] = pack(member.info)
+        for name in ("dialect", "after"):
+            if value := getattr(member, name):
+                place[name] = text(value)
         self._table.put_all([place_key(Membership(namespace, room, member.sid)) | place for room in rooms])
 
     def leave(self, memberships: Iterable[Membership]) -> None:
@@ -60,4 +63,6 @@ class DynamoRooms:
 
 
 def _member(item: Item) -> Member:
-    return Member(item["sk"]["S"].removeprefix(keys.MEMBER), item["connection"]["S"], unpack(item.get("info")))
+    sid = item["sk"]["S"].removeprefix(keys.MEMBER)
+    dialect = Dialect(item.get("dialect", {}).get("S", ""))
+    return Member(sid, item["connection"]["S"], unpack(item.get("info")), dialect, item.get("after", {}).get("S", ""))

@@ -60,16 +60,37 @@ class Table:
                 return
             parameters["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
+    def get_all(self, keys: Sequence[Item]) -> list[Item]:
+        """Return the items of up to 100 keys, as far as they exist (consistent reads)."""
+        found: list[Item] = []
+        request: Any = {"Keys": list(keys), "ConsistentRead": True}
+        for pause in (*_PAUSES, None):
+            with clients.translated():
+                answer = self.client.batch_get_item(RequestItems={self.name: request})
+            found += answer.get("Responses", {}).get(self.name, [])
+            request = answer.get("UnprocessedKeys", {}).get(self.name)
+            if not request:
+                break
+            if pause is None:
+                raise Unavailable("DynamoDB left some reads undone")
+            time.sleep(pause)
+        return found
+
     def put_all(self, items: Sequence[Item]) -> None:
         """Write items, in as few calls as there can be."""
-        self._write([{"PutRequest": {"Item": item}} for item in items])
+        self.write(items, [])
 
     def delete_all(self, keys: Sequence[Item]) -> None:
         """Delete items, in as few calls as there can be; those that do not exist are passed over."""
+        self.write([], keys)
+
+    def write(self, items: Sequence[Item], keys: Sequence[Item]) -> None:
+        """Write some items and delete others, in as few calls as there can be."""
         distinct = {
             (key["pk"]["S"], key["sk"]["S"]): key for key in keys
         }  # BatchWriteItem refuses one that comes twice
-        self._write([{"DeleteRequest": {"Key": key}} for key in distinct.values()])
+        puts = [{"PutRequest": {"Item": item}} for item in items]
+        self._write([*puts, *({"DeleteRequest": {"Key": key}} for key in distinct.values())])
 
     def _write(self, requests: Sequence[Any]) -> None:
         for start in range(0, len(requests), _BATCH):

@@ -4,12 +4,11 @@ from typing import Any
 
 from aws import clients
 from handlers import wiring
-from server.reasons import TRANSPORT_CLOSE
 
-_engine = wiring.engine(clients.connections)
+_engine = wiring.engine(clients.connections, clients.sqs)
 
 
 @wiring.guarded(lambda event: {"statusCode": 200})
 def handler(event: wiring.Event, context: Any) -> dict[str, Any]:
-    _engine.closed(event["requestContext"]["connectionId"], TRANSPORT_CLOSE, wiring.deadline(context))
+    _engine.hung_up(event["requestContext"]["connectionId"], wiring.deadline(context))
     return {"statusCode": 200}

@@ -1,11 +1,43 @@
-"""$default: one frame. What is returned rides the route response: one text frame to the client, and no call."""
+"""$default: frames, one by one as they come (Ingest=direct), or from a queue in their order (Ingest=ordered)."""
 
+import base64
+import os
 from typing import Any
 
 from aws import clients
-from handlers import wiring
+from handlers import batch, wiring
 
-_engine = wiring.engine(clients.connections)
+_engine = wiring.engine(clients.connections, clients.sqs)
+
+MOST_RECEIVES = 3
+"""Times that a frame is tried; the queue's redrive policy says the same."""
+
+
+@wiring.guarded(lambda event: batch.failures(event["Records"]) if "Records" in event else _cut(event))
+def handler(event: wiring.Event, context: Any) -> dict[str, Any]:
+    if "Records" in event:
+        return batch.handle(event["Records"], lambda record: _take(record, context), [os.environ["FRAMES_URL"]])
+    connection_id = event["requestContext"]["connectionId"]
+    answer = _engine.receive(connection_id, event.get("body") or "", wiring.deadline(context))
+    # What is returned rides the route response: one text frame to the client, and no call.
+    return {"statusCode": 200} if answer is None else {"statusCode": 200, "body": answer}
+
+
+def _take(record: batch.Record, context: Any) -> None:
+    """Handle a message of the queue: a frame in base64, as the integration's template writes it, or a job."""
+    attributes, body = record["attributes"], record["body"]
+    connection_id, deadline = attributes["MessageGroupId"], wiring.deadline(context)
+    try:
+        if body.startswith("{"):
+            _engine.deliver(body, deadline)
+        else:
+            frame = base64.b64decode(body, validate=True).decode()
+            _engine.receive(connection_id, frame, deadline, int(attributes["SequenceNumber"]))
+    except Exception:
+        if int(attributes["ApproximateReceiveCount"]) >= MOST_RECEIVES:
+            # The queue gives it up now, and what follows would be out of order: the client comes back.
+            _engine.drop(connection_id)
+        raise
 
 
 def _cut(event: wiring.Event) -> dict[str, Any]:
@@ -15,10 +47,3 @@ def _cut(event: wiring.Event) -> dict[str, Any]:
     except Exception:
         wiring.log.exception("the connection could not be closed")
     return {"statusCode": 200}
-
-
-@wiring.guarded(_cut)
-def handler(event: wiring.Event, context: Any) -> dict[str, Any]:
-    connection_id = event["requestContext"]["connectionId"]
-    answer = _engine.receive(connection_id, event.get("body") or "", wiring.deadline(context))
-    return {"statusCode": 200} if answer is None else {"statusCode": 200, "body": answer}

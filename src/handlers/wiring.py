@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import aws
 from server import Server
-from server.engine import Engine
+from server.engine import BEAT_PERIOD, Engine
+from server.recovery import Recovery
 
 log = logging.getLogger("fleeting")
 log.setLevel(os.environ.get("LOG_LEVEL", "INFO"))
@@ -44,13 +45,12 @@ def engine(*clients: Callable[[], Any]) -> Engine:
 
 def run(server: Server) -> Engine:
     """Bind an application to AWS; returns its engine."""
-    server.bind(aws.ports())
-    return Engine(
-        server,
-        ping_interval=float(os.environ["PING_INTERVAL"]),
-        ping_timeout=float(os.environ["PING_TIMEOUT"]),
-        hold=float(os.environ.get("POLL_HOLD", "25")),
-    )
+    interval, timeout = float(os.environ["PING_INTERVAL"]), float(os.environ["PING_TIMEOUT"])
+    ports, window = aws.ports(), float(os.environ.get("RECOVERY_WINDOW", "0"))
+    # A connection may be lost for as long as this before the heartbeat sees it.
+    silence = interval + timeout + 2 * BEAT_PERIOD / 1000
+    server.bind(ports, Recovery(ports, window, silence) if window else None)
+    return Engine(server, ping_interval=interval, ping_timeout=timeout, hold=float(os.environ.get("POLL_HOLD", "25")))
 
 
 def ready() -> None:

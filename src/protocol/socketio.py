@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 from protocol import strict_json
 from protocol.engineio import SEPARATOR
@@ -138,6 +139,15 @@ def reassemble(
             raise ProtocolError(f"packet has more attachments than it says: {excerpt(header)}")
         result = result.attach(attachment)
     return result
+
+
+def split_query(namespace: str) -> tuple[str, dict[str, str]]:
+    """The namespace that a Socket.IO 2 client names in CONNECT ("/chat?token=x"), without the query and the query.
+
+    Of fields with one name the last counts; what has no "=" is "".
+    """
+    path, _, query = namespace.partition("?")
+    return path, dict(parse_qsl(query, keep_blank_values=True))
 
 
 def _encode_data(packet_type: PacketType, data: Any, attachments: list[bytes]) -> str:

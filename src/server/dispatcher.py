@@ -4,64 +4,32 @@ import logging
 import secrets
 from typing import Any
 
-from protocol import engineio, socketio
 from protocol.errors import ProtocolError
-from protocol.socketio import Packet, PacketType, Pending
-from server.exceptions import ConnectionRefusedError, DisconnectedError
+from protocol.socketio import Packet, PacketType, split_query
+from server.exceptions import ConnectionRefusedError, DisconnectedError, EventRefusedError
 from server.reasons import CLIENT_DISCONNECT
-from server.records import Connection
+from server.records import Connection, Dialect, Socket
+from server.reunion import Reunion
 from server.server import Server
 from server.turn import Turn
 
 log = logging.getLogger("fleeting.dispatcher")
 
-MAX_PENDING = 100_000
-"""Bytes of an event that waits for attachments: they are in the connection's record, and each of its writes pays."""
-
-
-class Assembly:
-    """Puts events and their attachments together; what is incomplete is carried over as `frames`."""
-
-    def __init__(self, frames: tuple[str, ...]) -> None:
-        self._waiting: Pending | None = None
-        for frame in frames:
-            self.feed(engineio.decode_packet(frame).data)
-
-    def feed(self, data: str | bytes) -> Packet | None:
-        """Take the data of a message; returns the packet that it completes. Raises ProtocolError."""
-        if isinstance(data, bytes):
-            if self._waiting is None:
-                raise ProtocolError("an attachment came without its event")
-            result = self._waiting.attach(data)
-        elif self._waiting is not None:
-            raise ProtocolError("a packet came where an attachment was due")
-        else:
-            result = socketio.decode_header(data)
-        self._waiting = result if isinstance(result, Pending) else None
-        return None if isinstance(result, Pending) else result
-
-    @property
-    def frames(self) -> tuple[str, ...]:
-        """What waits for attachments, as Engine.IO frames."""
-        if self._waiting is None:
-            return ()
-        parts: list[str | bytes] = [self._waiting.header, *self._waiting.attachments]
-        frames = tuple(engineio.encode_packet(engineio.Packet(engineio.PacketType.MESSAGE, part)) for part in parts)
-        if sum(len(frame.encode()) for frame in frames) > MAX_PENDING:
-            raise ProtocolError(f"an event of more than {MAX_PENDING} bytes came in several requests")
-        return frames
-
 
 class Dispatcher:
     """Handles packets on behalf of a server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, reunion: Reunion) -> None:
         self._server = server
+        self._reunion = reunion
 
-    def dispatch(self, turn: Turn, connection: Connection, packet: Packet) -> None:
-        """Handle one packet of a connection; no exception of the application comes out, but a ProtocolError may."""
+    def dispatch(self, turn: Turn, connection: Connection, packet: Packet, frame: int = 0) -> None:
+        """Handle one packet of a connection, `frame` being its number in the queue.
+
+        No exception of the application comes out, but a ProtocolError may.
+        """
         if packet.type is PacketType.CONNECT:
-            self._connect(turn, connection, packet.namespace, packet.data)
+            self.connect(turn, connection, packet.namespace, packet.data)
         elif not connection.sockets:
             raise ProtocolError(f"{packet.type.name} came, and the client is in no namespace")
         elif packet.namespace not in connection.sockets:
@@ -70,60 +38,111 @@ class Dispatcher:
             self._event(turn, connection, packet)
         elif packet.type is PacketType.DISCONNECT:
             self._server.leave(turn, connection, packet.namespace, CLIENT_DISCONNECT)
+        elif packet.type is PacketType.ACK and packet.id is not None:
+            sid = connection.sockets[packet.namespace].sid
+            self._server.acks.answered(packet.id, packet.namespace, sid, packet.data, frame)
         else:
             log.info("%s sent %s, for which nothing waits", connection.id, packet.type.name)
 
-    def _connect(self, turn: Turn, connection: Connection, namespace: str, auth: Any) -> None:
+    def refuse(self, turn: Turn, connection: Connection, namespace: str, message: str) -> None:
+        """Tell a client why it loses its socket, in the only packet that the protocol has for it."""
+        self._server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, {"message": message})
+        if namespace in connection.sockets:
+            self._server.leave(turn, connection, namespace, CLIENT_DISCONNECT)
+
+    # ------------------------------------------------------------------ CONNECT
+    def connect(self, turn: Turn, connection: Connection, namespace: str, auth: Any) -> None:
+        """Let a client into a namespace, unless the application refuses."""
         server = self._server
+        if connection.dialect is Dialect.EIO3:
+            namespace, query = split_query(namespace)
+            auth = auth or query or None
         if not server.serves(namespace):
             error = {"message": "Invalid namespace"}
             server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, error)
             return
         if socket := connection.sockets.get(namespace):
-            server.reply(turn, connection, PacketType.CONNECT, namespace, {"sid": socket.sid})
+            self._welcome(turn, connection, namespace, socket)
             return
-        sid = secrets.token_urlsafe(15)
-        turn.join(connection, namespace, sid)
+        if isinstance(auth, dict) and "pid" in auth and server.recovery and connection.dialect is Dialect.OFFSETS:
+            pid, offset = auth["pid"], auth.get("offset")
+            auth = {name: value for name, value in auth.items() if name not in ("pid", "offset")} or None
+            if self._reunion.resume(turn, connection, namespace, pid, offset, auth):
+                return
+        socket = self._new_socket(connection, namespace)
+        turn.join(connection, namespace, socket)
         if server.always_connect:
-            server.reply(turn, connection, PacketType.CONNECT, namespace, {"sid": sid})
-        refusal = self._refusal(namespace, sid, connection.environ, auth)
+            self._welcome(turn, connection, namespace, socket)
+        refusal = self._refusal(namespace, socket.sid, connection.environ, auth)
         if refusal is None:
             if not server.always_connect:
-                server.reply(turn, connection, PacketType.CONNECT, namespace, {"sid": sid})
+                self._welcome(turn, connection, namespace, socket)
             return
         if namespace in connection.sockets and turn.release(connection, namespace):
             turn.part(connection, namespace)
         if server.always_connect:
             server.reply(turn, connection, PacketType.DISCONNECT, namespace)
+        elif connection.dialect is Dialect.EIO3:
+            # As Node's server does for Socket.IO 2: the data alone, or the message.
+            said = refusal.get("data", refusal["message"])
+            server.reply(
+                turn, connection, PacketType.CONNECT_ERROR, namespace, said if isinstance(said, dict) else str(said)
+            )
         else:
             server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, refusal)
+
+    def _new_socket(self, connection: Connection, namespace: str) -> Socket:
+        if connection.dialect is Dialect.EIO3:  # whose client makes the id itself, of these
+            sid = connection.session if namespace == "/" else f"{namespace}#{connection.session}"
+            return Socket(sid, at=self._server.ports.now())
+        sid, recovery = secrets.token_urlsafe(15), self._server.recovery
+        pid = recovery.pid(sid) if recovery and connection.dialect is Dialect.OFFSETS else ""
+        return Socket(sid, pid=pid, at=self._server.ports.now())
+
+    def _welcome(self, turn: Turn, connection: Connection, namespace: str, socket: Socket) -> None:
+        data: dict[str, str] | None = {"sid": socket.sid} | ({"pid": socket.pid} if socket.pid else {})
+        if connection.dialect is Dialect.EIO3:
+            data = None
+        self._server.reply(turn, connection, PacketType.CONNECT, namespace, data)
 
     def _refusal(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> dict[str, Any] | None:
         """Ask the application; returns what CONNECT_ERROR says, or None where the client is welcome."""
         refused = ConnectionRefusedError()
         try:
-            _, answer = self._server.trigger("connect", namespace, sid, environ, auth)
+            if self._server.pass_connection(namespace, sid, environ, auth):
+                _, answer = self._server.trigger("connect", namespace, sid, environ, auth)
+                if answer is not False:
+                    return None
         except ConnectionRefusedError as error:
             refused = error
         except DisconnectedError as error:
             log.info("the connect handler of %s ends early: %s", namespace, error)
         except Exception:
             log.exception("the connect handler of %s failed", namespace)
-        else:
-            if answer is not False:
-                return None
         return refused.error_args
 
-    def _event(self, turn: Turn, connection: Connection, packet: socketio.Packet) -> None:
+    # ------------------------------------------------------------------ EVENT
+    def _event(self, turn: Turn, connection: Connection, packet: Packet) -> None:
         name, *args = packet.data
         sid = connection.sockets[packet.namespace].sid
+        values: list[Any] | None = None
         try:
+            self._server.pass_event(packet.namespace, sid, name, args)
             handled, answer = self._server.trigger(name, packet.namespace, sid, *args)
-            if handled and packet.id is not None:
+            if handled:
                 values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
-                self._server.reply(turn, connection, PacketType.ACK, packet.namespace, values, packet.id)
+        except EventRefusedError as error:
+            values = [{"error": error.error_args}]
         except DisconnectedError as error:
             log.info("the handler of %r in %s ends early: %s", name, packet.namespace, error)
         except Exception:
             # As in python-socketio, the client gets no acknowledgement.
             log.exception("the handler of %r in %s failed", name, packet.namespace)
+        if values is None or packet.id is None:
+            return
+        try:
+            self._server.reply(turn, connection, PacketType.ACK, packet.namespace, values, packet.id)
+        except DisconnectedError as error:
+            log.info("%r of %s is not acknowledged: %s", name, packet.namespace, error)
+        except (TypeError, ValueError):
+            log.exception("what the handler of %r in %s returned cannot be sent", name, packet.namespace)

@@ -5,19 +5,25 @@ arrived: a frame is a connection's id and a text.
 """
 
 import logging
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
-from protocol import engineio, socketio
+from protocol import engineio, engineio3
 from protocol.engineio import PacketType as EnginePacketType
 from protocol.errors import ProtocolError
+from protocol.socketio import Packet, PacketType
 from server import jobs
+from server.assembly import Assembly
 from server.dispatcher import Dispatcher
 from server.outbox import MARGIN, Outbox, group_of_connection, post
 from server.ports import Gone, PortError, Ports, Unavailable
 from server.reasons import CLIENT_DISCONNECT, PING_TIMEOUT, TRANSPORT_CLOSE, TRANSPORT_ERROR
-from server.records import Beat, Connection, is_polling
+from server.records import Beat, Connection, Dialect, is_polling
+from server.recovery import EARLIER
+from server.reunion import Reunion
 from server.server import Server
 from server.turn import Turn
 from server.upgrade import Upgrade
@@ -56,6 +62,14 @@ BEAT_PERIOD = 60_000
 
 PROBE_ANSWER = "3probe"
 
+RECOVERABLE = frozenset({TRANSPORT_CLOSE, TRANSPORT_ERROR, PING_TIMEOUT})
+"""Reasons after which a client may come back to its socket, as in Node's server."""
+
+UNORDERED = (
+    "Binary events over WebSocket need a server that takes frames in their order (Ingest=ordered). "
+    "Over long polling they work with any."
+)
+
 
 class Engine:
     """Runs a server's connections; the heartbeat's times are in seconds, deadlines in Unix milliseconds."""
@@ -63,7 +77,8 @@ class Engine:
     def __init__(self, server: Server, *, ping_interval: float, ping_timeout: float, hold: float = 25) -> None:
         self._server = server
         server.engine = self
-        self.dispatcher = Dispatcher(server)
+        self.reunion = Reunion(server, self.close)
+        self.dispatcher = Dispatcher(server, self.reunion)
         self._upgrade = Upgrade(server, self.closed)
         self._interval = int(ping_interval * 1000)
         self._timeout = int(ping_timeout * 1000)
@@ -81,16 +96,18 @@ class Engine:
 
         The packet cannot be sent from here: the connection exists only once `$connect` has answered.
         """
-        if query.get("EIO") != str(engineio.PROTOCOL) or query.get("transport") not in _TRANSPORTS:
+        if query.get("EIO") not in VERSIONS or query.get("transport") not in _TRANSPORTS:
             asked = {name: query.get(name, "")[:20] for name in ("EIO", "transport")}
             log.info("refused: this is not Engine.IO %d (%s)", engineio.PROTOCOL, asked)
             return 400
+        dialect = dialect_of(query, environ, websocket=True)
         if "sid" in query:
-            return 200 if self._upgrade.begin(connection_id, query["sid"]) else 400
-        connection = Connection(connection_id, secrets.token_urlsafe(15), self._ports.now(), environ)
-        job = jobs.Open(connection_id, connection.born, self.open_packet(connection.session, (), MAX_PAYLOAD))
+            return 200 if self._upgrade.begin(connection_id, query["sid"], dialect) else 400
+        connection = Connection(connection_id, secrets.token_urlsafe(15), self._ports.now(), environ, dialect=dialect)
+        joins = dialect is Dialect.EIO3
+        job = jobs.Open(connection_id, connection.born, self.open_packet(connection.session, (), MAX_PAYLOAD), joins)
         self._ports.connections.open(connection)
-        self._ports.queue.put([(group_of_connection(connection_id), jobs.to_json(job))])
+        self._ports.inbox.put([(group_of_connection(connection_id), jobs.to_json(job))])
         return 200
 
     def open_packet(self, session: str, upgrades: tuple[str, ...], max_payload: int) -> str:
@@ -99,46 +116,94 @@ class Engine:
         return engineio.encode_packet(handshake.packet())
 
     # ------------------------------------------------------------------ frames
-    def receive(self, connection_id: str, text: str, deadline: int) -> str | None:
-        """Handle one frame; returns the last frame of the answer, if there is one."""
+    def receive(self, connection_id: str, text: str, deadline: int, number: int = 0) -> str | None:
+        """Handle one frame; returns the last frame of the answer, if there is one.
+
+        With a `number` (in the queue, rising) frames come in their order, one at a time, and perhaps again; and the
+        answer is sent. Without one they come as they do.
+        """
         try:
-            packet = engineio.decode_packet(text)
-            match packet.type:
-                case EnginePacketType.PONG if packet.data != "probe":
-                    if not self._ports.connections.touch(connection_id, self._ports.now()):
-                        self.drop(connection_id)
-                case EnginePacketType.MESSAGE:
-                    return self._message(connection_id, packet.data, deadline)
-                case EnginePacketType.CLOSE:
-                    self.close(connection_id, CLIENT_DISCONNECT, deadline)
-                case EnginePacketType.PING if packet.data == "probe":
-                    return self._offer(connection_id)
-                case EnginePacketType.UPGRADE:
-                    self._find(connection_id, deadline)
-                case EnginePacketType.NOOP:
-                    connection = self._ports.connections.load(connection_id)
-                    if connection is None or connection.probes:  # which should have sent its probe
-                        self.drop(connection_id)
-                case _:
-                    raise ProtocolError(f"a client does not send {packet.type.name}")
+            answer = self._receive(connection_id, text, deadline, number)
         except ProtocolError as error:
             log.warning("%s broke the protocol: %s", connection_id, error)
             self.close(connection_id, TRANSPORT_ERROR, deadline)
+            return None
+        if answer is not None and number:
+            outbox = Outbox(self._ports, deadline)
+            outbox.send(connection_id, [answer])
+            outbox.flush()
+            return None
+        return answer
+
+    def _receive(self, connection_id: str, text: str, deadline: int, number: int) -> str | None:
+        if text[:1] == "b":  # how it goes on depends on the version
+            return self._message(connection_id, text, deadline, number)
+        packet = engineio.decode_packet(text)
+        match packet.type:
+            case EnginePacketType.MESSAGE:
+                return self._message(connection_id, text, deadline, number)
+            case EnginePacketType.PING if packet.data == "probe":
+                return self._offer(connection_id)
+            case EnginePacketType.PING | EnginePacketType.PONG if packet.data != "probe":
+                return self._heartbeat(connection_id, packet)
+            case EnginePacketType.CLOSE:
+                self.close(connection_id, CLIENT_DISCONNECT, deadline)
+            case EnginePacketType.UPGRADE:
+                self._find(connection_id, deadline)
+            case EnginePacketType.NOOP:
+                connection = self._ports.connections.load(connection_id)
+                if connection is None or connection.probes:  # which should have sent its probe
+                    self.drop(connection_id)
+            case _:
+                raise ProtocolError(f"a client does not send {packet.type.name}")
         return None
 
-    def _message(self, connection_id: str, data: str | bytes, deadline: int) -> str | None:
-        if isinstance(data, bytes):
-            raise ProtocolError("an attachment came without its event")
-        packet = socketio.decode_header(data)
-        if isinstance(packet, socketio.Pending):
-            raise ProtocolError("binary events are not taken over WebSocket")
+    def _heartbeat(self, connection_id: str, packet: engineio.Packet) -> str | None:
+        """Note a sign of life; returns the answer to a client's ping, which only Engine.IO 3 has."""
+        dialect = self._ports.connections.touch(connection_id, self._ports.now())
+        if dialect is None:
+            self.drop(connection_id)
+            return None
+        return answer_to(packet, dialect)
+
+    def _message(self, connection_id: str, text: str, deadline: int, number: int) -> str | None:
         connection = self._find(connection_id, deadline)
         if connection is None:
             return None
-        turn = Turn(self._ports, deadline, connection)
+        if number and number <= connection.handled:
+            log.info("frame %d of %s was handled before", number, connection_id)
+            return None
+        turn = self._server.turn(deadline, connection, answers=not number)
         with self._server.run(turn):
-            self.dispatcher.dispatch(turn, connection, packet)
+            if _may_overtake_open(connection, self._ports.now()) and not number:
+                turn.outbox.detour(connection_id)
+            assembly = Assembly(connection.pending)
+            done = (
+                assembly.feed(decode(text, connection.dialect).data) if number else self._feed(turn, connection, text)
+            )
+            for packet in done:
+                self.dispatcher.dispatch(turn, connection, packet, number)
+            if number:
+                turn.keep(connection, assembly.frames)
+        if number and any(packet.type in _COUNTED for packet in done):
+            self._ports.connections.handled(connection.id, number)
         return turn.route_response
+
+    def _feed(self, turn: Turn, connection: Connection, text: str) -> list[Packet]:
+        """Take a frame that others may have overtaken; a binary event could get the attachments of another one."""
+        data = decode(text, connection.dialect).data
+        lost = Assembly(connection.pending).waiting  # their attachments were to follow the session here
+        turn.keep(connection, ())
+        if isinstance(data, bytes):
+            done = []
+        else:
+            assembly = Assembly()
+            done = assembly.feed(data)
+            lost += assembly.waiting
+        for namespace in dict.fromkeys(packet.namespace for packet in lost):
+            log.info("%s sent a binary event over WebSocket, where frames have no order", connection.id)
+            self.dispatcher.refuse(turn, connection, namespace, UNORDERED)
+        return done
 
     def _find(self, connection_id: str, deadline: int) -> Connection | None:
         """Return the connection of a frame, its upgrade completed: the frame says ``5``, or has overtaken it.
@@ -168,6 +233,14 @@ class Engine:
         self.closed(connection_id, reason, deadline)
         self.drop(connection_id)
 
+    def hung_up(self, connection_id: str, deadline: int) -> None:
+        """The client has closed a connection, or it was lost: end it, behind the frames that came before."""
+        if self._ports.inbox is self._ports.queue:
+            self.closed(connection_id, TRANSPORT_CLOSE, deadline)
+        else:
+            job = jobs.to_json(jobs.Closed(connection_id))
+            self._ports.inbox.put([(group_of_connection(connection_id), job)])
+
     def closed(
         self,
         connection_id: str,
@@ -194,11 +267,18 @@ class Engine:
         if connection.offered and not moved:
             self.drop(connection.offered)  # there is nothing left to probe for
         places = connection.places()
-        turn = Turn(self._ports, deadline, connection, closing=True)
+        parked, kept = [], set()
+        if self._server.recovery and reason in RECOVERABLE:
+            # It was cut for its age: whoever comes back at once has never been away.
+            is_cut = now - connection.born >= LONGEST - EARLIER
+            parked = self._server.recovery.park(connection, silent=is_cut)
+            kept = {each.namespace for each in parked if each.silent}
+        turn = self._server.turn(deadline, connection, closing=True)
         with self._server.run(turn):
             for namespace in list(connection.sockets):
-                self._server.leave(turn, connection, namespace, reason)
-        self._ports.connections.remove(connection, places)
+                if namespace not in kept:
+                    self._server.leave(turn, connection, namespace, reason)
+        self._ports.connections.remove(connection, places, parked)
 
     def _end_probe(self, websocket: Connection, reason: str, deadline: int) -> None:
         """Leave the session polling, or end it with the WebSocket if it had moved there already."""
@@ -220,6 +300,15 @@ class Engine:
         match jobs.from_json(body):
             case jobs.Open() as job:
                 self._send_open(job, deadline)
+            case jobs.Closed() as job:
+                self.closed(job.connection_id, TRANSPORT_CLOSE, deadline)
+            case jobs.Disconnect() as job:
+                with self._server.run(self._server.turn(deadline)):
+                    for sid in job.sids:
+                        self._server.disconnect(sid, job.namespace)
+            case jobs.TimeUp() as job:
+                with self._server.run(self._server.turn(deadline)):
+                    self._server.acks.time_up(job.number)
             case jobs.Post() as job:
                 self._send(job, deadline)
             case jobs.Reap() as job:
@@ -231,7 +320,8 @@ class Engine:
         until = self._ports.now() + OPEN_BATCH
         while True:
             try:
-                return post(self._ports, job.connection_id, job.frame, deadline=deadline - MARGIN)
+                post(self._ports, job.connection_id, job.frame, deadline=deadline - MARGIN)
+                return self.join_first(job.connection_id, deadline) if job.joins else None
             except Gone:
                 if self._ports.now() < until:
                     self._ports.sleep(OPEN_PAUSE)
@@ -241,6 +331,15 @@ class Engine:
                     return None  # it has come and gone
                 else:
                     raise Unavailable("the connection does not exist yet") from None
+
+    def join_first(self, connection_id: str, deadline: int) -> None:
+        """Let a client of Socket.IO 2 into the namespace ``/``, for which it does not ask."""
+        connection = self._ports.connections.load(connection_id)
+        if connection is not None and "/" not in connection.sockets:
+            query = dict(parse_qsl(connection.environ.get("QUERY_STRING", "")))
+            turn = self._server.turn(deadline, connection, answers=False)
+            with self._server.run(turn):
+                self.dispatcher.connect(turn, connection, "/", query)
 
     def _send(self, job: jobs.Post, deadline: int) -> None:
         if self._ports.now() > deadline - MARGIN - LAST_PATIENCE:
@@ -262,11 +361,14 @@ class Engine:
         ended: list[tuple[Beat, str, int | None]] = []
         for beat in self._ports.connections.beats():
             now = self._ports.now()
-            if self._missed_its_pong(beat, runs, now):
+            if beat.pid:
+                if now > beat.born and (parked := self._ports.connections.unpark(beat.pid)):
+                    self.reunion.bury(parked, deadline)
+            elif self._missed_its_pong(beat, runs, now):
                 ended.append((beat, PING_TIMEOUT, beat.seen))
             elif (not beat.joined and now - beat.born >= CONNECT_TIMEOUT) or now - beat.born >= LONGEST:
                 ended.append((beat, TRANSPORT_CLOSE, None))
-            elif self._is_due(beat, now):
+            elif beat.dialect is not Dialect.EIO3 and self._is_due(beat, now):
                 outbox.send(beat.connection_id, [ping])
         outbox.flush()
         self._ports.connections.save_runs([*runs, started][-KEPT_RUNS:])
@@ -284,9 +386,63 @@ class Engine:
     def _missed_its_pong(self, beat: Beat, runs: list[int], now: int) -> bool:
         """Tell whether an earlier run pinged the connection, and its time to answer is up.
 
-        Runs come late, and may be left out: silence alone says nothing.
+        Runs come late, and may be left out: silence alone says nothing. A client of Engine.IO 3 sends the pings itself.
         """
+        if beat.dialect is Dialect.EIO3:
+            return now - beat.seen >= self._interval + self._timeout + self._slack
         return any(self._is_due(beat, run) and now - run + self._slack >= self._timeout for run in runs)
 
 
+VERSIONS = (str(engineio.PROTOCOL), str(engineio3.PROTOCOL))
+"""What a client may ask for as EIO."""
+
 _TRANSPORTS = ("websocket", "polling")  # Dart's client says polling unless told, and means the upgrade it asks for
+
+_COUNTED = (PacketType.EVENT, PacketType.ACK)  # the others are the same twice
+
+_PYTHON_TIME = re.compile(r"[0-9]+\.[0-9]+")
+
+# Whose handlers get all arguments of an event, and would find the offset among them.
+_KNOW_NO_OFFSET = ("Dart/", "okhttp/", "python", "Python")
+
+EARLY = 2_000
+"""Milliseconds in which the client in C++ may have sent something before it got the open packet."""
+
+
+def dialect_of(query: Mapping[str, str], environ: Mapping[str, Any], *, websocket: bool) -> Dialect:
+    """Return how a client wants its packets, by what it shows as it connects.
+
+    It does not say whether it knows offsets. JavaScript's client does; it sends no ``t`` over WebSocket, where those in
+    Python and C++ do, and over polling a ``t`` that is not the time in seconds.
+    """
+    if query.get("EIO") == str(engineio3.PROTOCOL):
+        return Dialect.EIO3
+    knows = "t" not in query if websocket else not _PYTHON_TIME.fullmatch(query.get("t", ""))
+    knows = knows and not (websocket and query.get("transport") == "polling")  # Dart
+    agent = str(environ.get("HTTP_USER_AGENT", ""))
+    return Dialect.OFFSETS if knows and not agent.startswith(_KNOW_NO_OFFSET) else Dialect.PLAIN
+
+
+def decode(text: str, dialect: Dialect) -> engineio.Packet:
+    """Return the packet in a text frame. Raises ProtocolError."""
+    return engineio3.decode_packet(text) if dialect is Dialect.EIO3 else engineio.decode_packet(text)
+
+
+def answer_to(packet: engineio.Packet, dialect: Dialect) -> str | None:
+    """Return the answer to a packet of the heartbeat; ProtocolError for one in the wrong direction."""
+    if (packet.type is EnginePacketType.PING) is not (dialect is Dialect.EIO3):
+        raise ProtocolError(f"{packet.type.name} is not for a client of this version to send")
+    if packet.type is EnginePacketType.PONG:
+        return None
+    return engineio.encode_packet(engineio.Packet(EnginePacketType.PONG, packet.data))
+
+
+def _may_overtake_open(connection: Connection, now: int) -> bool:
+    """Tell whether an answer might arrive before the open packet, which is on its way through the queue.
+
+    Only the client in C++ does not wait for it; its ``t`` over WebSocket is no decimal number.
+    """
+    if is_polling(connection.id) or connection.origin or now - connection.born > EARLY:
+        return False
+    sent = dict(parse_qsl(str(connection.environ.get("QUERY_STRING", "")))).get("t")
+    return sent is not None and not _PYTHON_TIME.fullmatch(sent)

@@ -22,6 +22,29 @@ class ConnectionRefusedError(SocketIOError):
             self.error_args["data"] = args[1] if len(args) == 2 else list(args[1:])
 
 
+class EventRefusedError(SocketIOError):
+    """Raised by a middleware to refuse an event: its handler is not called.
+
+    Who asked for an acknowledgement gets ``{"error": {"message": …, "data": …}}``.
+    """
+
+    def __init__(self, message: str = "Event rejected by server", data: Any = None) -> None:
+        super().__init__(message)
+        self.error_args: dict[str, Any] = {"message": message} | ({} if data is None else {"data": data})
+
+
+class TimeoutError(SocketIOError):
+    """A client did not answer a `call` in time."""
+
+
+class CallError(SocketIOError):
+    """A `call` whose answer could never come."""
+
+
+class TooManyAskedError(SocketIOError, ValueError):
+    """An emit with a callback reaches more sockets than can be asked at once."""
+
+
 class DisconnectedError(SocketIOError):
     """The client whose event is being handled has gone meanwhile; raised by calls that concern its rooms."""
 

@@ -23,6 +23,7 @@ class Open:
     connection_id: str
     born: int
     frame: str
+    joins: bool = False  # it is in the namespace / from the beginning (Socket.IO 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,36 @@ class Reap:
     memberships: tuple[Membership, ...] = ()
 
 
-Job = Post | Open | Reap
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection was closed by its client, or is lost: `$disconnect` says so, behind the frames before it."""
+
+    connection_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Disconnect these sockets: somebody outside of the application wants it, and its handlers are to hear of it."""
+
+    namespace: str
+    sids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeUp:
+    """The time for the answers to an emit is up."""
+
+    number: int
+
+
+Job = Post | Open | Reap | Closed | Disconnect | TimeUp
 
 _READERS: dict[str, Callable[[dict[str, Any]], Job]] = {
     "Post": lambda job: Post(tuple(job["to"]), tuple(job["frames"])),
     "Open": lambda job: Open(**job),
+    "Closed": lambda job: Closed(job["connection_id"]),
+    "Disconnect": lambda job: Disconnect(job["namespace"], tuple(job["sids"])),
+    "TimeUp": lambda job: TimeUp(job["number"]),
     "Reap": lambda job: Reap(job["connection_id"], tuple(Membership(**each) for each in job["memberships"])),
 }
 

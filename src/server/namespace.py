@@ -4,24 +4,34 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from server.registry import Space
+
 if TYPE_CHECKING:
     from server.server import Server
 
 # What has a `namespace` in the server's API, and is offered here without it.
 _WITH_NAMESPACE = frozenset(
     {
+        "call",
         "close_room",
         "disconnect",
+        "disconnect_sockets",
         "emit",
         "enter_room",
+        "fetch_sockets",
+        "get_environ",
         "get_session",
         "journal",
         "leave_room",
         "members",
+        "publish",
+        "recovered",
         "rooms",
         "save_session",
         "send",
         "session",
+        "sockets_join",
+        "sockets_leave",
     }
 )
 
@@ -32,8 +42,8 @@ class Namespace:
     The server's methods are here as well (`emit`, `enter_room`, `session` …), with this namespace as their default.
     """
 
-    def __init__(self, namespace: str | None = None) -> None:
-        self.namespace = namespace or "/"
+    def __init__(self, namespace: Space | None = None) -> None:
+        self.namespace: Space = namespace or "/"
         self.server: Server | None = None
 
     def handler_of(self, event: str) -> Callable[..., Any] | None:
@@ -46,4 +56,6 @@ class Namespace:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if self.server is None:
             raise RuntimeError(f"register_namespace() must come before {name}()")
-        return partial(getattr(self.server, name), namespace=self.namespace)
+        method = getattr(self.server, name)
+        # One that stands for many has no namespace of its own: its handlers are told which it is.
+        return partial(method, namespace=self.namespace) if isinstance(self.namespace, str) else method

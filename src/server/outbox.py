@@ -7,12 +7,12 @@ queue: rooms over `INLINE_LIMIT`, recipients that stay busy, and whatever would 
 import logging
 import random
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-from protocol import engineio
 from server import jobs
+from server.emission import spoken
 from server.ports import Gone, PortError, Ports, Rejected, Unavailable
 from server.records import Member, Membership, is_polling
 
@@ -41,11 +41,6 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_PARALLEL, thread_name_prefix="outbox")
 
 
-def as_frames(packets: Iterable[str | bytes]) -> list[str]:
-    """Wrap a Socket.IO packet's header and attachments as Engine.IO text frames."""
-    return [engineio.encode_packet(engineio.Packet(engineio.PacketType.MESSAGE, part)) for part in packets]
-
-
 class Outbox:
     """Collects frames and sends them in one `flush`; `deadline` is in Unix milliseconds.
 
@@ -58,7 +53,9 @@ class Outbox:
         self._deadline = deadline - MARGIN
         self._last_try = last_try
         self.stuck: list[str] = []
+        self.on_delay: Callable[[], None] = lambda: None  # called when something cannot be sent at once
         self._frames: dict[str, list[str]] = {}
+        self._volatile: dict[str, set[int]] = {}  # connection id -> which of its frames may be dropped
         self._found_in: dict[str, list[Membership]] = {}
         self._jobs: list[tuple[str, jobs.Job]] = []
         self._detours: dict[str, str] = {}  # connection id -> group of the queue that it waits in
@@ -71,25 +68,46 @@ class Outbox:
         self._silenced.add(connection_id)
         self._frames.pop(connection_id, None)
 
-    def send(self, connection_id: str, frames: Iterable[str]) -> None:
-        """Append frames for one connection."""
+    def detour(self, connection_id: str) -> None:
+        """Send what is for a connection through the queue, behind what already waits for it there."""
+        self._detours.setdefault(connection_id, group_of_connection(connection_id))
+
+    def send(self, connection_id: str, frames: Iterable[str], *, volatile: bool = False) -> None:
+        """Append frames for one connection; with `volatile` they are dropped where they cannot be sent at once."""
         connection_id = self._moved.get(connection_id, connection_id)
         if connection_id in self._silenced:
             return
         if group := self._detours.get(connection_id):
             self._jobs.append((group, jobs.Post((connection_id,), tuple(frames))))
-        else:
-            self._frames.setdefault(connection_id, []).extend(frames)
+            return
+        waiting = self._frames.setdefault(connection_id, [])
+        start = len(waiting)
+        waiting.extend(frames)
+        if volatile:
+            self._volatile.setdefault(connection_id, set()).update(range(start, len(waiting)))
 
-    def broadcast(self, namespace: str, room: str | None, members: Sequence[Member], frames: Sequence[str]) -> None:
-        """Append frames for everybody found in a room."""
+    def broadcast(
+        self,
+        namespace: str,
+        room: str | None,
+        members: Sequence[Member],
+        frames: Sequence[str],
+        offset: str = "",
+        *,
+        volatile: bool = False,
+    ) -> None:
+        """Append an event's frames for everybody found in a room, each in the dialect of its client."""
         homes = [self._home(namespace, member) for member in members]
+        dialects = {dialect: spoken(frames, dialect, offset) for dialect in {member.dialect for member in members}}
         if len(homes) > INLINE_LIMIT:
-            self._shard(namespace, room, homes, frames)
+            self.on_delay()
+            for dialect, own in dialects.items():
+                some = [home for member, home in zip(members, homes, strict=True) if member.dialect is dialect]
+                self._shard(namespace, room, some, own)
             return
         for member, home in zip(members, homes, strict=True):
             self._found_in.setdefault(home, []).append(Membership(namespace, room, member.sid))
-            self.send(home, frames)
+            self.send(home, dialects[member.dialect], volatile=volatile)
 
     def _home(self, namespace: str, member: Member) -> str:
         """Return the connection that a member had first, should its session move while a handler emits.
@@ -129,39 +147,45 @@ class Outbox:
             if rest:
                 leftovers.append((group_of_connection(to), jobs.Post((to,), tuple(rest))))
         self._enqueue([*leftovers, *self._jobs])
-        self._frames, self._jobs = {}, []
+        self._frames, self._jobs, self._volatile = {}, [], {}
         return last
 
     def _deliver(self, connection_id: str, frames: Sequence[str]) -> Sequence[str]:
         """Send frames in order; return those that have to wait for the queue."""
-        sent = 0
+        volatile = self._volatile.get(connection_id, set())
         found_in = tuple(self._found_in.get(connection_id, ()))
+        sent = 0
         try:
             if is_polling(connection_id):
-                websocket = self._ports.mailboxes.append(connection_id, frames)
+                only_if_polled = len(volatile) == len(frames)
+                websocket = self._ports.mailboxes.append(connection_id, frames, only_if_polled=only_if_polled)
                 if websocket is None:
                     return ()
                 connection_id = websocket
             for frame in frames:
-                self._post(connection_id, frame)
+                self._post(connection_id, frame, droppable=sent in volatile)
                 sent += 1
         except Gone:
             self._jobs.append((group_of_connection(connection_id), jobs.Reap(connection_id, found_in)))
         except Unavailable as error:
             if not self._last_try:
+                self.on_delay()
                 log.warning("%s takes no frames for now, the queue keeps them: %s", connection_id, error)
-                return frames[sent:]
+                return [frame for n, frame in enumerate(frames) if n >= sent and n not in volatile]
             self.stuck.append(connection_id)
         except PortError:
             log.exception("frames for %s were refused, and are lost", connection_id)
         return ()
 
-    def _post(self, connection_id: str, frame: str) -> None:
-        pauses = LAST_PAUSES if self._last_try else PAUSES
+    def _post(self, connection_id: str, frame: str, *, droppable: bool) -> None:
+        pauses = LAST_PAUSES if self._last_try else () if droppable else PAUSES
         try:
-            post(self._ports, connection_id, frame, deadline=self._deadline, pauses=pauses)
+            post(self._ports, connection_id, frame, deadline=self._deadline, pauses=pauses, on_delay=self.on_delay)
         except Rejected:
             log.exception("a frame for %s was refused, and is lost", connection_id)
+        except Unavailable:
+            if not droppable:
+                raise
 
     def _enqueue(self, entries: Sequence[tuple[str, jobs.Job]]) -> None:
         if not entries:
@@ -172,7 +196,15 @@ class Outbox:
             log.exception("the queue refused %d jobs, which are lost", len(entries))
 
 
-def post(ports: Ports, connection_id: str, frame: str, *, deadline: int, pauses: Sequence[float] = PAUSES) -> None:
+def post(
+    ports: Ports,
+    connection_id: str,
+    frame: str,
+    *,
+    deadline: int,
+    pauses: Sequence[float] = PAUSES,
+    on_delay: Callable[[], None] = lambda: None,
+) -> None:
     """Post one frame, and again while the recipient is busy; raises what the last try raised."""
     for pause in (*pauses, None):
         if ports.now() > deadline:
@@ -183,6 +215,7 @@ def post(ports: Ports, connection_id: str, frame: str, *, deadline: int, pauses:
         except Unavailable:
             if pause is None:
                 raise
+            on_delay()
             ports.sleep(pause * random.uniform(0.5, 1.5))
 
 
@@ -193,5 +226,5 @@ def group_of(namespace: str, room: str) -> str:
 
 
 def group_of_connection(connection_id: str) -> str:
-    """Return the queue's group for what concerns one connection alone."""
-    return f"connection-{connection_id}"
+    """Return the queues' group for what concerns one connection alone: API Gateway puts frames into it."""
+    return connection_id

@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from itertools import chain, repeat
 from typing import Any
 
-from protocol import engineio
+from protocol import engineio, engineio3
 from protocol.engineio import SEPARATOR, Packet, PacketType
 from protocol.errors import ProtocolError
-from server.dispatcher import Assembly
-from server.engine import Engine
+from server.assembly import Assembly
+from server.engine import VERSIONS, Engine, answer_to, dialect_of
 from server.outbox import MARGIN
 from server.ports import Gone, Ports
 from server.reasons import CLIENT_DISCONNECT, TRANSPORT_ERROR
-from server.records import MAX_LETTER, OFFER_LAPSE, Box, Connection, Letter, is_session, polling_id
+from server.records import MAX_LETTER, OFFER_LAPSE, Box, Connection, Dialect, Letter, is_session, polling_id
 from server.server import Server
-from server.turn import Turn
 
 log = logging.getLogger("fleeting.polling")
 
@@ -77,32 +76,39 @@ class Polling:
             raise EngineError(*UNKNOWN_TRANSPORT)
         session = query.get("sid")
         if session is None:
-            return self._handshake(method, query, environ)
-        if query["transport"] != "polling" or query.get("EIO") != str(engineio.PROTOCOL):
+            return self._handshake(method, query, environ, deadline)
+        if query["transport"] != "polling" or query.get("EIO") not in VERSIONS:
             raise EngineError(*BAD_REQUEST)
         if not is_session(session):
             raise EngineError(*UNKNOWN_SESSION)
         match method:
             case "GET":
-                return self.poll(session, deadline)
+                frames = self.poll(session, deadline)
+                is_old = query["EIO"] == str(engineio3.PROTOCOL)
+                return engineio3.payload(frames) if is_old else SEPARATOR.join(frames)
             case "POST":
-                return self.take(session, body, deadline)
+                return self.take(session, body, deadline, query["EIO"])
         raise EngineError(*BAD_REQUEST)
 
-    def _handshake(self, method: str, query: Mapping[str, str], environ: dict[str, Any]) -> str:
+    def _handshake(self, method: str, query: Mapping[str, str], environ: dict[str, Any], deadline: int) -> str:
         if method != "GET":
             raise EngineError(*BAD_HANDSHAKE_METHOD)
         if query["transport"] != "polling":
             raise EngineError(*BAD_REQUEST)
-        if query.get("EIO") != str(engineio.PROTOCOL):
+        if query.get("EIO") not in VERSIONS:
             raise EngineError(*UNSUPPORTED_PROTOCOL)
-        session = secrets.token_urlsafe(15)
-        self._ports.connections.open(Connection(polling_id(session), session, self._ports.now(), environ))
-        return self._engine.open_packet(session, ("websocket",), MAX_PAYLOAD)
+        session, dialect = secrets.token_urlsafe(15), dialect_of(query, environ, websocket=False)
+        connection = Connection(polling_id(session), session, self._ports.now(), environ, dialect=dialect)
+        self._ports.connections.open(connection)
+        opening = self._engine.open_packet(session, ("websocket",), MAX_PAYLOAD)
+        if dialect is not Dialect.EIO3:
+            return opening
+        self._engine.join_first(connection.id, deadline)
+        return engineio3.payload([opening])
 
     # ------------------------------------------------------------------ GET
-    def poll(self, session: str, deadline: int) -> str:
-        """Wait until there is something to say; returns a payload, a noop when there is nothing for too long."""
+    def poll(self, session: str, deadline: int) -> list[str]:
+        """Wait until there is something to say; returns packets, a noop when there is nothing for too long."""
         connection_id, poll = polling_id(session), secrets.token_hex(6)
         box = self._ports.mailboxes.begin(connection_id, poll)
         if box is None:
@@ -137,9 +143,11 @@ class Polling:
                 raise EngineError(*BAD_REQUEST)
         return box
 
-    def _look(self, connection_id: str, poll: str, box: Box | None, *, is_last: bool, deadline: int) -> str | None:
+    def _look(
+        self, connection_id: str, poll: str, box: Box | None, *, is_last: bool, deadline: int
+    ) -> list[str] | None:
         """Return the answer to a poll, None if it goes on waiting."""
-        close, noop = _packet(PacketType.CLOSE), _packet(PacketType.NOOP)
+        close, noop = [_packet(PacketType.CLOSE)], [_packet(PacketType.NOOP)]
         if box is None or box.poll is None:
             return noop  # the session has ended, or an upgrade has begun to empty the box: the next request tells
         if box.poll != poll:
@@ -157,10 +165,10 @@ class Polling:
         if not self._ports.mailboxes.end(connection_id, poll, letters):
             # Another poll, an upgrade or the end came in between; the next look tells which.
             return noop if box.moved or is_last else None
-        return SEPARATOR.join(frames) or noop
+        return frames or noop
 
     # ------------------------------------------------------------------ POST
-    def take(self, session: str, body: bytes, deadline: int) -> str:
+    def take(self, session: str, body: bytes, deadline: int, version: str = str(engineio.PROTOCOL)) -> str:
         """Handle the packets of one request in order; returns ``ok``."""
         if len(body) > MAX_PAYLOAD:
             raise EngineError(*BAD_REQUEST, status=413)
@@ -168,10 +176,11 @@ class Polling:
         connection = self._ports.connections.load(connection_id)
         if connection is None:
             raise EngineError(*UNKNOWN_SESSION)
-        if connection.id != connection_id:
+        is_version = (connection.dialect is Dialect.EIO3) == (version == str(engineio3.PROTOCOL))
+        if connection.id != connection_id or not is_version:
             raise EngineError(*BAD_REQUEST)
         try:
-            packets = engineio.decode_payload(body.decode())
+            packets = decode_payload(body, connection.dialect)
             end = self._handle(connection, packets, deadline)
         except (ProtocolError, UnicodeDecodeError) as error:
             log.warning("%s broke the protocol: %s", connection_id, error)
@@ -187,7 +196,7 @@ class Polling:
         Raises ProtocolError for what is not of Engine.IO; what is not of Socket.IO was well delivered all the same.
         """
         assembly = Assembly(connection.pending)
-        turn = Turn(self._ports, deadline, connection, answers=False)
+        turn = self._server.turn(deadline, connection, answers=False)
         with self._server.run(turn):
             for packet in packets:
                 if self._ports.now() > deadline - 2 * MARGIN:
@@ -195,14 +204,16 @@ class Polling:
                 match packet.type:
                     case PacketType.MESSAGE:
                         try:
-                            whole = assembly.feed(packet.data)
-                            if whole is not None:
+                            for whole in assembly.feed(packet.data):
                                 self._engine.dispatcher.dispatch(turn, connection, whole)
                         except ProtocolError as error:
                             log.warning("%s broke the protocol: %s", connection.id, error)
                             return TRANSPORT_ERROR
-                    case PacketType.PONG:
+                    case PacketType.PING | PacketType.PONG:
+                        answer = answer_to(packet, connection.dialect)
                         self._ports.connections.touch(connection.id, self._ports.now())
+                        if answer is not None:
+                            turn.send(connection, [answer])
                     case PacketType.CLOSE:
                         return CLIENT_DISCONNECT
                     case PacketType.NOOP | PacketType.UPGRADE:
@@ -211,6 +222,11 @@ class Polling:
                         raise ProtocolError(f"a client does not send {packet.type.name}")
             turn.keep(connection, assembly.frames)
         return None
+
+
+def decode_payload(body: bytes, dialect: Dialect) -> list[Packet]:
+    """Return the packets of a request. Raises ProtocolError or UnicodeDecodeError."""
+    return engineio3.decode_payload(body) if dialect is Dialect.EIO3 else engineio.decode_payload(body.decode())
 
 
 def _packet(kind: PacketType) -> str:

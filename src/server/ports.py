@@ -7,7 +7,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from server.records import Beat, Box, Change, Connection, Entry, JournalRecord, Letter, Member, Membership
+from server.records import (
+    Asked,
+    Beat,
+    Box,
+    Change,
+    Connection,
+    Dialect,
+    Entry,
+    JournalRecord,
+    Letter,
+    Member,
+    Membership,
+    Packet,
+    Parked,
+)
 
 
 class PortError(Exception):
@@ -38,6 +52,12 @@ class Connections(Protocol):
         For a polling connection whose session was upgraded, it is the WebSocket's.
         """
 
+    def load_all(self, connection_ids: Sequence[str]) -> list[Connection]:
+        """Return those of the connections that are open, as `load` does."""
+
+    def handled(self, connection_id: str, number: int) -> None:
+        """Note that the frame with this number of the queue was handled to its end."""
+
     def change(self, connection_id: str, change: Change) -> bool:
         """Write a handler's changes; False, and nothing written, if the connection is gone or being closed.
 
@@ -50,8 +70,8 @@ class Connections(Protocol):
         False if it is not there any more, or the connection is being closed: somebody else is ending it.
         """
 
-    def touch(self, connection_id: str, seen: int) -> bool:
-        """Note a sign of life; False if there is no such connection."""
+    def touch(self, connection_id: str, seen: int) -> Dialect | None:
+        """Note a sign of life; None if there is no such connection."""
 
     def claim(
         self, connection_id: str, *, at: int, born_before: int, seen: int | None = None, moved: bool = False
@@ -69,11 +89,20 @@ class Connections(Protocol):
         False if it is gone, or has adopted it already.
         """
 
-    def remove(self, connection: Connection, places: Sequence[Membership]) -> None:
-        """Delete a connection's places and what waits for it, then its record and that of its origin."""
+    def remove(self, connection: Connection, places: Sequence[Membership], parked: Sequence[Parked] = ()) -> None:
+        """Delete a connection's places and what waits for it, then its record and that of its origin.
+
+        What is kept of its sockets is written with the first.
+        """
+
+    def unpark(self, pid: str) -> Parked | None:
+        """Take what was kept of a socket, which only one caller gets."""
+
+    def park(self, parked: Parked) -> None:
+        """Keep it again."""
 
     def beats(self) -> Iterable[Beat]:
-        """Yield every connection that is open."""
+        """Yield every connection that is open, and every socket that is kept in silence."""
 
     def runs(self) -> list[int]:
         """Return when the heartbeat ran last, oldest first."""
@@ -96,6 +125,39 @@ class Rooms(Protocol):
 
     def members(self, namespace: str, room: str | None) -> list[Member]:
         """Return who is in the room now (a consistent read)."""
+
+
+class Packets(Protocol):
+    """The events that were sent to rooms, for those who come back. Room ``None`` is the namespace's room of all."""
+
+    def write(self, packets: Sequence[tuple[str, str | None, Packet]], until: int) -> None:
+        """Write events down, each with its namespace and room, to be kept until then."""
+
+    def delay(self, namespace: str, room: str | None, offset: str, late: int) -> None:
+        """Say of an event that it is late."""
+
+    def since(self, namespace: str, room: str | None, offset: str) -> list[Packet]:
+        """Return the events after an offset (a consistent read)."""
+
+
+class Questions(Protocol):
+    """Emits that ask for acknowledgements, by the id in their packets."""
+
+    def open(self, number: int, asked: Asked) -> bool:
+        """Store a question; False if the id is taken."""
+
+    def answer(self, number: int, namespace: str, sid: str, frames: Sequence[str], frame: int, at: int) -> Asked | None:
+        """Store a socket's answer; returns how the question stands then.
+
+        None if there is none, or it is over, or this socket's answer is not awaited. The same `frame` again (not 0) is
+        the same answer.
+        """
+
+    def close(self, number: int, at: int) -> Asked | None:
+        """End a question whose time is up; returns it, or None if it is over. Before its time it is left as it is."""
+
+    def read(self, number: int) -> Asked | None:
+        """Return a question (a consistent read)."""
 
 
 class Journals(Protocol):
@@ -127,10 +189,11 @@ class Mailboxes(Protocol):
     so what was put in the box comes before what is sent to the WebSocket, and nothing is in both.
     """
 
-    def append(self, connection_id: str, frames: Sequence[str]) -> str | None:
+    def append(self, connection_id: str, frames: Sequence[str], *, only_if_polled: bool = False) -> str | None:
         """Put frames in the box; returns None, or the WebSocket that the session has moved to, and puts nothing.
 
-        Raises Gone if the connection is gone, Unavailable also if the box is full.
+        With `only_if_polled` frames are dropped where no poll waits for them. Raises Gone if the connection is gone,
+        Unavailable also if the box is full.
         """
 
     def begin(self, connection_id: str, poll: str) -> Box | None:
@@ -175,21 +238,35 @@ class Wire(Protocol):
 
 
 class Queue(Protocol):
-    """The FIFO queue: what has to happen after this invocation, in order within a group."""
+    """A FIFO queue: what has to happen after this invocation, in order within a group."""
 
     def put(self, jobs: Sequence[tuple[str, str]]) -> None:
         """Append jobs, each as (group, body)."""
 
 
+class Timers(Protocol):
+    """What has to happen later."""
+
+    def start(self, job: str, seconds: int) -> None:
+        """Do a job in so many seconds, at most 900."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything that `Server.bind` takes. `now` gives Unix milliseconds, `sleep` takes seconds."""
+    """Everything that `Server.bind` takes. `now` gives Unix milliseconds, `sleep` takes seconds.
+
+    ``inbox`` is the queue in which a connection's frames come in their order, or the other one where they do not.
+    """
 
     connections: Connections
     rooms: Rooms
     journals: Journals
     mailboxes: Mailboxes
+    packets: Packets
+    questions: Questions
     wire: Wire
     queue: Queue
+    inbox: Queue
+    timers: Timers
     now: Callable[[], int]
     sleep: Callable[[float], None]

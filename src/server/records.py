@@ -4,6 +4,7 @@ Times are Unix milliseconds unless a name says otherwise.
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 _POLLING = "~"  # no id of API Gateway's begins so: they are base64url
@@ -24,23 +25,45 @@ def is_polling(connection_id: str) -> bool:
     return connection_id.startswith(_POLLING)
 
 
+class Dialect(StrEnum):
+    """How a client wants its packets; a place in a room says it too, so that an emit need not ask."""
+
+    PLAIN = ""
+    OFFSETS = "o"  # takes the last argument of an event for its offset, and shows it when it comes back
+    EIO3 = "3"  # Engine.IO 3, Socket.IO 2
+
+
 @dataclass(slots=True)
 class Socket:
-    """A connection's presence in one namespace: its socket id and its session (any JSON value)."""
+    """A connection's presence in one namespace: its socket id, and its session (any JSON value).
+
+    ``pid`` is the secret by which its client gets it back after a reconnect ("" where it cannot), ``at`` when it
+    joined.
+    """
 
     sid: str
     data: Any = None
+    pid: str = ""
+    at: int = 0
+
+
+Stays = tuple[tuple[int, int, Any], ...]
+"""When a socket entered a room, when it left, and its ``info`` there, oldest first; 0 while it has not left.
+
+Those that ended are kept for as long as a packet of then might be missed by a client that comes back.
+"""
 
 
 @dataclass(slots=True)
 class Connection:
     """A client's connection: everything that one of its frames needs, in one read.
 
-    ``environ`` is what the ``connect`` handler gets, ``sockets`` maps a namespace to its socket, and
-    ``rooms`` holds the (namespace, room) pairs entered beside the two that every socket is in. ``pending`` are the
-    frames of an event whose attachments have not all come. ``probes`` is the polling connection that this WebSocket
-    may take over; once it has, that is ``origin``. ``offered`` is the
-    WebSocket that probes for a polling one. ``letters`` are the keys of those that wait outside of the record.
+    ``environ`` is what the ``connect`` handler gets, ``sockets`` maps a namespace to its socket, and ``stays`` has the
+    (namespace, room) pairs entered beside the two that every socket is in. ``pending`` are the frames of an event whose
+    attachments have not all come, and of what came after it. ``handled`` is the queue's number of the last frame that
+    was handled to its end. ``probes`` is the polling connection that this WebSocket may take over; once it has, that is
+    ``origin``. ``offered`` is the WebSocket that probes for a polling one. ``letters`` are the keys of those that wait
+    outside of the record.
     """
 
     id: str
@@ -48,12 +71,19 @@ class Connection:
     born: int
     environ: dict[str, Any] = field(default_factory=dict)
     sockets: dict[str, Socket] = field(default_factory=dict)
-    rooms: set[tuple[str, str]] = field(default_factory=set)
+    stays: dict[tuple[str, str], Stays] = field(default_factory=dict)
     pending: tuple[str, ...] = ()
+    handled: int = 0
+    dialect: Dialect = Dialect.PLAIN
     probes: str | None = None
     origin: str | None = None
     offered: str | None = None
     letters: tuple[str, ...] = ()
+
+    @property
+    def rooms(self) -> set[tuple[str, str]]:
+        """The (namespace, room) pairs that its sockets are in."""
+        return {room for room, stays in self.stays.items() if stays and not stays[-1][1]}
 
     def places(self) -> list["Membership"]:
         """Return every place that the connection's sockets hold."""
@@ -68,24 +98,28 @@ class Connection:
 class Change:
     """What a handler changed of a connection; written at once, in a single call."""
 
-    joined: dict[str, str] = field(default_factory=dict)  # namespace -> socket id
+    joined: dict[str, Socket] = field(default_factory=dict)  # by namespace
     data: dict[str, Any] = field(default_factory=dict)  # namespace -> session
-    entered: set[tuple[str, str]] = field(default_factory=set)  # (namespace, room)
-    exited: set[tuple[str, str]] = field(default_factory=set)
+    stays: dict[tuple[str, str], Stays] = field(default_factory=dict)  # () to forget them
     pending: tuple[str, ...] | None = None  # None: as it was
 
     def __bool__(self) -> bool:
-        return bool(self.joined or self.data or self.entered or self.exited or self.pending is not None)
+        return bool(self.joined or self.data or self.stays or self.pending is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What the heartbeat must know of a connection."""
+    """What the heartbeat must know of a connection.
+
+    With a ``pid`` it is none, but a socket without one, whose client may come back until ``born``.
+    """
 
     connection_id: str
     born: int
     seen: int  # the last pong
     joined: bool  # to any namespace, ever
+    dialect: Dialect = Dialect.PLAIN
+    pid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +129,8 @@ class Member:
     sid: str
     connection_id: str
     info: Any = None
+    dialect: Dialect = Dialect.PLAIN
+    after: str = ""  # it has every packet up to this offset, or is about to get it
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +173,58 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What an emit with a callback asks for: the acknowledgements, within `timeout` seconds.
+
+    ``callback`` names a function, which gets ``args`` first. With ``collects`` it is called once, with all answers.
+    """
+
+    callback: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    timeout: float = 60
+    collects: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An emit that asks for acknowledgements: whose are awaited, what came (frames by socket id), until when."""
+
+    namespace: str
+    waiting: frozenset[str]
+    answers: dict[str, list[str]]
+    question: Question
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """An event as it was sent to a room, for those who come back: its frames, and who did not get it.
+
+    ``late`` milliseconds after its offset's time it was with everybody who was there.
+    """
+
+    offset: str
+    frames: tuple[str, ...]
+    skip: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    late: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The socket of a client that may come back by its `pid` until then. ``silent``: the application knows nothing."""
+
+    pid: str
+    namespace: str
+    socket: Socket
+    stays: dict[str, Stays]  # by room
+    environ: dict[str, Any]
+    until: int
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class JournalRecord:
     """A journal's head: the application's data, Unix seconds of its end, the number of its last entry."""
 
@@ -153,3 +241,7 @@ class Entry:
     seq: int
     at: int
     body: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry as `Emitter.publish` sends it; its body is an object."""
+        return {"seq": self.seq, "id": self.key, **self.body, "at": self.at}

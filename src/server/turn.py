@@ -4,20 +4,45 @@ Changes are gathered, and written when something has to see them, at the latest 
 """
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
+from server.emission import Emission, spoken, with_id
 from server.exceptions import DisconnectedError, UnknownSidError
 from server.outbox import Outbox
 from server.ports import Ports
-from server.records import Change, Connection, Member, Membership, Socket
+from server.records import Change, Connection, Dialect, Member, Membership, Socket, Stays
 
 log = logging.getLogger("fleeting.turn")
+
+
+class Log(Protocol):
+    """Where emits are written down before they are sent; see `server.recovery.Log`."""
+
+    retention: int
+
+    @property
+    def written(self) -> str: ...
+
+    def write(self, emissions: Sequence[Emission], *, held: bool) -> list[str]: ...
+
+    def delay(self) -> None: ...
+
+    def settled(self) -> None: ...
+
+
+class Asking(Protocol):
+    """Notes who is to answer an emit; see `server.acks`. Returns the packet's id."""
+
+    def __call__(self, emission: Emission, sids: Sequence[str]) -> int: ...
 
 
 class Turn:
     """Holds what a handler reads and changes until `end`. `deadline` is in Unix milliseconds.
 
-    With ``answers`` the caller's last frame rides a route response; with ``closing`` the caller is on its way out.
+    Emits wait as well, for as long as nothing has to see their effect: then they are written down, whom they reach is
+    looked up, and the outbox has them. With ``answers`` the caller's last frame rides a route response; with
+    ``closing`` the caller is on its way out.
     """
 
     def __init__(
@@ -28,13 +53,22 @@ class Turn:
         *,
         answers: bool = True,
         closing: bool = False,
+        keeper: Log | None = None,
+        asking: Asking | None = None,
     ) -> None:
         self.ports = ports
+        self.deadline = deadline
         self.outbox = Outbox(ports, deadline)
         self.closing = closing
         self._answers = answers and not closing
         self.caller = caller
         self.route_response: str | None = None
+        self._log = keeper
+        if keeper:
+            self.outbox.on_delay = keeper.delay
+        self._asking = asking
+        self._recovered: set[tuple[str, str]] = set()  # (namespace, sid)
+        self._emissions: list[Emission] = []
         self._loaded: dict[str, Connection] = {}
         self._homes: dict[tuple[str, str], str] = {}  # (namespace, sid) -> connection id
         self._changes: dict[str, Change] = {}
@@ -80,19 +114,100 @@ class Turn:
             self._homes[namespace, member.sid] = member.connection_id
         return [member for member in found if Membership(namespace, room, member.sid) not in self._left]
 
+    def preload(self, members: Sequence[Member]) -> None:
+        """Read the connections of members, those that are not known yet, in as few calls as there can be."""
+        wanted = {member.connection_id for member in members} - self._loaded.keys()
+        for connection in self.ports.connections.load_all(sorted(wanted)):
+            self._remember(connection)
+
     def _is_closing(self, connection: Connection) -> bool:
         return self.closing and connection is self.caller
+
+    # ------------------------------------------------------------------ sending
+    def emit(self, emission: Emission) -> None:
+        """Append an emit."""
+        self._emissions.append(emission)
+
+    def send(self, connection: Connection, frames: Sequence[str]) -> None:
+        """Append frames for one connection, behind what was emitted so far."""
+        self.resolve()
+        self.outbox.send(
+            connection.id, frames if connection.dialect is Dialect.OFFSETS else spoken(frames, connection.dialect)
+        )
+
+    def ask(self, connection: Connection, emission: Emission, number: int) -> None:
+        """Send an event that asks for an answer now, and everything before it."""
+        self.outbox.send(connection.id, spoken(with_id(emission.frames, number), connection.dialect))
+        self.outbox.flush()
+
+    def recover(self, namespace: str, sid: str) -> None:
+        """Remember that a socket's client has come back to it."""
+        self._recovered.add((namespace, sid))
+
+    def is_recovered(self, namespace: str, sid: str) -> bool:
+        """Tell whether a socket's client has come back to it in this turn."""
+        return (namespace, sid) in self._recovered
+
+    def resolve(self, *, held: bool = True) -> None:
+        """Put what was emitted so far into the outbox: whom it reaches is decided now.
+
+        It is written down before it is looked up who is there: whoever comes back meanwhile is found in the room, or
+        finds the packet. ``held`` tells that it may be a while until it is sent.
+        """
+        if not self._emissions:
+            return
+        self.settle()
+        emissions, self._emissions = self._emissions, []
+        offsets = self._log.write(emissions, held=held) if self._log else [""] * len(emissions)
+        written = self._log.written if self._log else ""
+        found: dict[tuple[str, str | None], list[Member]] = {}
+        for emission, offset in zip(emissions, offsets, strict=True):
+            self._broadcast(emission, offset, max(offset, written), found)
+
+    def _broadcast(
+        self, emission: Emission, offset: str, known: str, found: dict[tuple[str, str | None], list[Member]]
+    ) -> None:
+        def members_of(room: str | None) -> list[Member]:
+            where = (emission.namespace, room)
+            if where not in found:
+                found[where] = self.members(*where)
+            return found[where]
+
+        reached = {*emission.skip, *(member.sid for room in emission.apart for member in members_of(room))}
+        groups: list[tuple[str | None, list[Member]]] = []
+        for room in emission.rooms:
+            # Whoever came back has from the log what was known by then.
+            members = [each for each in members_of(room) if each.sid not in reached and each.after <= known]
+            reached |= {member.sid for member in members}
+            groups.append((room, members))
+        frames: Sequence[str] = emission.frames
+        if emission.question and self._asking:
+            number = self._asking(emission, [member.sid for _, members in groups for member in members])
+            frames, offset = with_id(frames, number), ""
+        for room, members in groups:
+            self.outbox.broadcast(emission.namespace, room, members, frames, offset, volatile=emission.volatile)
 
     # ------------------------------------------------------------------ changing
     def _change(self, connection: Connection) -> Change:
         return self._changes.setdefault(connection.id, Change())
 
-    def join(self, connection: Connection, namespace: str, sid: str) -> None:
-        """Give the connection a socket in a namespace, which is in its own room and in the room of all."""
-        connection.sockets[namespace] = Socket(sid)
-        self._homes[namespace, sid] = connection.id
-        self._change(connection).joined[namespace] = sid
-        self._entering.append((namespace, [sid, None], Member(sid, connection.id)))
+    def join(
+        self, connection: Connection, namespace: str, socket: Socket, stays: dict[str, Stays] | None = None
+    ) -> None:
+        """Give the connection a socket in a namespace, which is in its own room and in the room of all.
+
+        One that comes back has its session and its rooms; the caller sees to its places.
+        """
+        self.resolve()
+        connection.sockets[namespace] = socket
+        self._homes[namespace, socket.sid] = connection.id
+        change = self._change(connection)
+        change.joined[namespace] = socket
+        if stays is None:
+            member = Member(socket.sid, connection.id, dialect=dialect_of(connection, socket))
+            self._entering.append((namespace, [socket.sid, None], member))
+        for room, stay in (stays or {}).items():
+            connection.stays[namespace, room] = change.stays[namespace, room] = stay
 
     def release(self, connection: Connection, namespace: str) -> bool:
         """Take the right to end a socket, which only one turn gets: a frame and `$disconnect` may run at once."""
@@ -102,31 +217,32 @@ class Turn:
 
     def part(self, connection: Connection, namespace: str) -> None:
         """Take the connection's socket out of a namespace, once released, and out of all its rooms there."""
+        self.resolve()
         sid = connection.sockets.pop(namespace).sid
         del self._homes[namespace, sid]
         rooms = {room for space, room in connection.rooms if space == namespace}
-        connection.rooms -= {(namespace, room) for room in rooms}
         change = self._change(connection)
-        change.entered -= {(namespace, room) for room in rooms}
+        for where in [where for where in connection.stays if where[0] == namespace]:
+            del connection.stays[where]
+            change.stays[where] = ()
         change.data.pop(namespace, None)
         self._entering = [entry for entry in self._entering if (entry[0], entry[2].sid) != (namespace, sid)]
         if change.joined.pop(namespace, None) is None:  # else nothing of it was written yet
-            change.exited |= {(namespace, room) for room in rooms}
             self._leave(connection, [Membership(namespace, room, sid) for room in (sid, None, *rooms)])
 
     def enter(self, connection: Connection, namespace: str, room: str, info: Any) -> None:
         """Put the connection's socket into a room."""
-        sid = connection.sockets[namespace].sid
-        self._leaving = [each for each in self._leaving if each != Membership(namespace, room, sid)]
-        self._entering.append((namespace, [room], Member(sid, connection.id, info)))
-        if room != sid:
-            connection.rooms.add((namespace, room))
-            change = self._change(connection)
-            change.entered.add((namespace, room))
-            change.exited.discard((namespace, room))
+        self.resolve()
+        socket = connection.sockets[namespace]
+        self._leaving = [each for each in self._leaving if each != Membership(namespace, room, socket.sid)]
+        member = Member(socket.sid, connection.id, info, dialect_of(connection, socket))
+        self._entering.append((namespace, [room], member))
+        if room != socket.sid:
+            self._stay(connection, namespace, room, info, leaves=False)
 
     def exit(self, connection: Connection, namespace: str, room: str) -> None:
         """Take the connection's socket out of a room."""
+        self.resolve()
         sid = connection.sockets[namespace].sid
         if room != sid and (namespace, room) not in connection.rooms:
             return
@@ -134,10 +250,21 @@ class Turn:
             entry for entry in self._entering if (entry[0], entry[1], entry[2].sid) != (namespace, [room], sid)
         ]
         self._leave(connection, [Membership(namespace, room, sid)])
-        connection.rooms.discard((namespace, room))
-        change = self._change(connection)
-        change.entered.discard((namespace, room))
-        change.exited.add((namespace, room))
+        if room != sid:
+            self._stay(connection, namespace, room, None, leaves=True)
+
+    def _stay(self, connection: Connection, namespace: str, room: str, info: Any, *, leaves: bool) -> None:
+        """Note that a socket enters a room, or leaves it."""
+        now, where = self.ports.now(), (namespace, room)
+        stays = connection.stays.get(where, ())
+        begun = stays[-1][0] if stays and not stays[-1][1] else now
+        if self._log is None or not connection.sockets[namespace].pid:
+            stays = () if leaves else ((begun, 0, None),)
+        else:
+            past = tuple(stay for stay in stays if stay[1] > now - self._log.retention)
+            stays = (*past, (begun, now, None) if leaves else (begun, 0, info))
+        if stays != connection.stays.get(where, ()):
+            connection.stays[where] = self._change(connection).stays[where] = stays
 
     def _leave(self, connection: Connection, places: list[Membership]) -> None:
         if self._is_closing(connection):
@@ -182,6 +309,7 @@ class Turn:
         self.ports.rooms.leave(ghosts)
         if self.caller and self.caller.id in gone and not self.closing:
             self.outbox.silence(self.caller.id)
+            self._emissions.clear()  # what they say of the caller is not true
             raise DisconnectedError(f"connection {self.caller.id} closed meanwhile, or changed at the same time")
 
     def _write(self, connection_id: str, change: Change) -> bool:
@@ -198,5 +326,16 @@ class Turn:
         except DisconnectedError as error:
             log.info("%s: its changes are dropped", error)
         finally:
-            caller = self.caller.id if self.caller and self._answers else None
-            self.route_response = self.outbox.flush(caller)
+            try:
+                self.resolve(held=False)
+            finally:
+                caller = self.caller.id if self.caller and self._answers else None
+                self.route_response = self.outbox.flush(caller)
+                if self._log:
+                    self._log.settled()
+
+
+def dialect_of(connection: Connection, socket: Socket) -> Dialect:
+    """Return how a connection's packets in a namespace are to be written."""
+    offsets = connection.dialect is Dialect.OFFSETS
+    return Dialect.PLAIN if offsets and not socket.pid else connection.dialect

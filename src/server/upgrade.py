@@ -15,7 +15,7 @@ from typing import Protocol
 from server.outbox import MARGIN, post
 from server.ports import PortError, Ports
 from server.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
-from server.records import Connection, Letter, is_session, polling_id
+from server.records import Connection, Dialect, Letter, is_session, polling_id
 from server.server import Server
 
 log = logging.getLogger("fleeting.upgrade")
@@ -47,13 +47,14 @@ class Upgrade:
     def _ports(self) -> Ports:
         return self._server.ports
 
-    def begin(self, websocket: str, session: str) -> bool:
+    def begin(self, websocket: str, session: str, dialect: Dialect) -> bool:
         """Store a WebSocket that may take a polling session over; False if there is no such session to take."""
         connection = self._ports.connections.load(polling_id(session)) if is_session(session) else None
-        if connection is None or connection.id != polling_id(session):
+        is_old = dialect is Dialect.EIO3
+        if connection is None or connection.id != polling_id(session) or (connection.dialect is Dialect.EIO3) != is_old:
             log.info("refused: no session %.40r polls", session)
             return False
-        probing = Connection(websocket, session, self._ports.now(), probes=connection.id)
+        probing = Connection(websocket, session, self._ports.now(), dialect=dialect, probes=connection.id)
         self._ports.connections.open(probing)
         return True
 

@@ -1,4 +1,4 @@
-"""AWS in this process: moto, with the table and the queue exactly as template.yaml has them."""
+"""AWS in this process: moto, with the table exactly as template.yaml has it, and queues."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,13 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
         del properties["TimeToLiveSpecification"]
         boto3.client("dynamodb").create_table(TableName="table", **properties)
         queue = boto3.client("sqs").create_queue(QueueName="queue.fifo", Attributes={"FifoQueue": "true"})
-        environment = {"TABLE": "table", "QUEUE_URL": queue["QueueUrl"], "CONNECTIONS_URL": CONNECTIONS_URL}
+        timers = boto3.client("sqs").create_queue(QueueName="timers")
+        environment = {
+            "TABLE": "table",
+            "QUEUE_URL": queue["QueueUrl"],
+            "TIMERS_URL": timers["QueueUrl"],
+            "CONNECTIONS_URL": CONNECTIONS_URL,
+        }
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         yield environment

@@ -3,9 +3,9 @@
 import pytest
 
 from server.ports import Gone, Ports
-from server.records import MAX_LETTER, OFFER_LAPSE, Box, Change, Connection, Member, Membership
+from server.records import MAX_LETTER, OFFER_LAPSE, Box, Change, Connection, Member, Membership, Socket
 from tests.aws.conftest import items
-from tests.aws.test_ports import NOW
+from tests.aws.test_ports import NOW, STAY
 from tests.aws.test_ports import ports as ports
 
 POLLING, WEBSOCKET = "~session", "ws="
@@ -129,7 +129,9 @@ class TestMoves:
         assert session.mailboxes.lock(POLLING, WEBSOCKET, "h", NOW + 10_001)
 
     def test_what_moves_along(self, session: Ports) -> None:
-        change = Change(joined={"/": "s"}, data={"/": {"n": 1}}, entered={("/", "room")}, pending=("451-[]",))
+        change = Change(
+            joined={"/": Socket("s")}, data={"/": {"n": 1}}, stays={("/", "room"): STAY}, pending=("451-[]",)
+        )
         session.connections.change(POLLING, change)
         session.rooms.enter("/", ["s", None, "room"], Member("s", POLLING, {"name": "Ann"}))
         self.probing(session)
@@ -158,12 +160,12 @@ class TestMoves:
 
     def test_changes_follow(self, session: Ports) -> None:
         """A handler that began before the move writes after it."""
-        session.connections.change(POLLING, Change(joined={"/": "s", "/x": "t"}))
+        session.connections.change(POLLING, Change(joined={"/": Socket("s"), "/x": Socket("t")}))
         self.probing(session)
         left = session.mailboxes.move(POLLING, WEBSOCKET)
         assert left
         session.connections.adopt(WEBSOCKET, left)
-        assert session.connections.change(POLLING, Change(data={"/": {"n": 2}}, entered={("/", "late")}))
+        assert session.connections.change(POLLING, Change(data={"/": {"n": 2}}, stays={("/", "late"): STAY}))
         assert session.connections.leave(POLLING, "/x")
         assert not session.connections.leave(POLLING, "/x")
         connection = session.connections.load(WEBSOCKET)

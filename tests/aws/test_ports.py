@@ -7,9 +7,22 @@ import pytest
 import aws
 from server.exceptions import JournalExpiredError, JournalMissingError
 from server.ports import Ports
-from server.records import Change, Connection, Member, Membership
+from server.records import (
+    Asked,
+    Change,
+    Connection,
+    Dialect,
+    Member,
+    Membership,
+    Packet,
+    Parked,
+    Question,
+    Socket,
+    Stays,
+)
 from tests.memory import World
 
+STAY: Stays = ((1, 0, None),)
 NOW = 1_700_000_000_000
 
 
@@ -34,14 +47,18 @@ class TestConnections:
 
     def test_unknown(self, ports: Ports) -> None:
         assert ports.connections.load("other=") is None
-        assert not ports.connections.touch("other=", NOW)
-        assert not ports.connections.change("other=", Change(joined={"/": "s"}))
+        assert ports.connections.touch("other=", NOW) is None
+        assert not ports.connections.change("other=", Change(joined={"/": Socket("s")}))
         assert ports.connections.claim("other=", at=NOW, born_before=NOW) is None
 
     def test_changes(self, ports: Ports) -> None:
         opened(ports)
         odd = "/odd#name :x,1"
-        change = Change(joined={"/": "s1", odd: "s2"}, data={odd: {"a": [1.5, None]}}, entered={("/", "r"), (odd, "r")})
+        change = Change(
+            joined={"/": Socket("s1"), odd: Socket("s2")},
+            data={odd: {"a": [1.5, None]}},
+            stays={("/", "r"): STAY, (odd, "r"): STAY},
+        )
         assert ports.connections.change("conn=", change)
         loaded = ports.connections.load("conn=")
         assert loaded
@@ -52,42 +69,42 @@ class TestConnections:
 
     def test_rooms_come_and_go_in_one_change(self, ports: Ports) -> None:
         opened(ports)
-        ports.connections.change("conn=", Change(joined={"/": "s"}, entered={("/", "a"), ("/", "b")}))
-        ports.connections.change("conn=", Change(entered={("/", "c")}, exited={("/", "a")}))
+        ports.connections.change("conn=", Change(joined={"/": Socket("s")}, stays={("/", "a"): STAY, ("/", "b"): STAY}))
+        ports.connections.change("conn=", Change(stays={("/", "c"): STAY, ("/", "a"): ()}))
         loaded = ports.connections.load("conn=")
         assert loaded
         assert loaded.rooms == {("/", "b"), ("/", "c")}
 
     def test_leaving_a_namespace(self, ports: Ports) -> None:
         opened(ports)
-        ports.connections.change("conn=", Change(joined={"/": "s", "/x": "t"}, data={"/": {"k": 1}}))
+        ports.connections.change("conn=", Change(joined={"/": Socket("s"), "/x": Socket("t")}, data={"/": {"k": 1}}))
         assert ports.connections.leave("conn=", "/")
         assert not ports.connections.leave("conn=", "/"), "only one may end a socket"
         loaded = ports.connections.load("conn=")
         assert loaded
         assert list(loaded.sockets) == ["/x"]
         # and coming back finds nothing of before
-        ports.connections.change("conn=", Change(joined={"/": "s2"}))
+        ports.connections.change("conn=", Change(joined={"/": Socket("s2")}))
         loaded = ports.connections.load("conn=")
         assert loaded
         assert loaded.sockets["/"].data is None
 
     def test_only_one_may_close(self, ports: Ports) -> None:
         opened(ports)
-        ports.connections.change("conn=", Change(joined={"/": "s"}))
+        ports.connections.change("conn=", Change(joined={"/": Socket("s")}))
         claimed = ports.connections.claim("conn=", at=NOW + 1, born_before=NOW + 1)
         assert claimed
         assert claimed.sockets["/"].sid == "s"
         assert ports.connections.claim("conn=", at=NOW + 2, born_before=NOW + 2) is None
         assert ports.connections.load("conn=") is None, "a connection that is being closed takes no more frames"
-        assert not ports.connections.touch("conn=", NOW + 2)
+        assert ports.connections.touch("conn=", NOW + 2) is None
         assert not ports.connections.change("conn=", Change(data={"/": {}}))
         assert not ports.connections.leave("conn=", "/")
 
     def test_an_abandoned_close_is_taken_over(self, ports: Ports) -> None:
         opened(ports)
         assert ports.connections.claim("conn=", at=NOW, born_before=NOW)
-        assert ports.connections.claim("conn=", at=NOW + 60_000, born_before=NOW + 60_000) is None
+        assert ports.connections.claim("conn=", at=NOW + 60_000, born_before=4_000_000_000_000) is None
         assert ports.connections.claim("conn=", at=NOW + 60_001, born_before=NOW + 60_001)
 
     def test_the_young_are_spared(self, ports: Ports) -> None:
@@ -99,7 +116,7 @@ class TestConnections:
         for n in range(20):
             opened(ports, connection_id=f"conn{n}=")
         ports.connections.touch("conn3=", NOW + 5)
-        ports.connections.change("conn4=", Change(joined={"/": "s"}))
+        ports.connections.change("conn4=", Change(joined={"/": Socket("s")}))
         beats = {beat.connection_id: beat for beat in ports.connections.beats()}
         assert len(beats) == 20
         assert beats["conn3="].seen == NOW + 5
@@ -108,7 +125,9 @@ class TestConnections:
 
     def test_removing_takes_every_membership_along(self, ports: Ports) -> None:
         opened(ports)
-        ports.connections.change("conn=", Change(joined={"/": "s"}, entered={("/", f"r{n}") for n in range(30)}))
+        ports.connections.change(
+            "conn=", Change(joined={"/": Socket("s")}, stays={("/", f"r{n}"): STAY for n in range(30)})
+        )
         member = Member("s", "conn=")
         ports.rooms.enter("/", ["s", None, *(f"r{n}" for n in range(30))], member)
         connection = ports.connections.load("conn=")
@@ -227,3 +246,98 @@ def test_a_function_that_died_half_way_is_repeated(stack: dict[str, str], monkey
     assert is_new
     assert entry.seq == 1
     assert journals.append("/", "r", "next", {}, NOW)[0].seq == 2
+
+
+class TestPackets:
+    def test_those_after_an_offset_in_order(self, ports: Ports) -> None:
+        packets = [Packet(f"{n:011x}-00000000-0000", (f'42["e",{n}]',), ("s",), ("r",)) for n in range(5)]
+        ports.packets.write([("/", room, each) for room in ("room", None) for each in packets], 4_000_000_000_000)
+        ports.packets.write([("/other", "room", Packet("0" * 25, ("x",)))], 4_000_000_000_000)
+        for room in ("room", None):
+            assert ports.packets.since("/", room, packets[2].offset) == packets[3:]
+            assert ports.packets.since("/", room, "") == packets
+
+    def test_one_is_late(self, ports: Ports) -> None:
+        ports.packets.write([("/", "room", Packet("0" * 25, ("x",)))], 4_000_000_000_000)
+        ports.packets.delay("/", "room", "0" * 25, 500)
+        assert [each.late for each in ports.packets.since("/", "room", "")] == [500]
+
+    def test_they_are_no_members(self, ports: Ports) -> None:
+        ports.packets.write([("/", room, Packet("0" * 25, ("x",))) for room in ("room", None)], 4_000_000_000_000)
+        assert not ports.rooms.members("/", "room")
+        assert not ports.rooms.members("/", None)
+
+
+class TestParked:
+    @pytest.mark.parametrize("silent", [True, False])
+    def test_only_one_gets_it(self, ports: Ports, silent: bool) -> None:
+        opened(ports)
+        socket = Socket("s", {"a": [1.5, None]}, "pid", 5)
+        parked = Parked("pid", "/ns", socket, {"room": ((1, 2, None), (3, 0, {"i": 1}))}, {"E": "v"}, NOW, silent)
+        connection = ports.connections.load("conn=")
+        assert connection
+        ports.connections.remove(connection, [], [parked])
+        assert [beat.pid for beat in ports.connections.beats()] == ["pid"] * silent
+        assert ports.connections.unpark("pid") == parked
+        assert ports.connections.unpark("pid") is None
+        assert not list(ports.connections.beats())
+        ports.connections.park(parked)
+        assert ports.connections.unpark("pid") == parked
+
+
+class TestQuestions:
+    ASKED = Asked("/", frozenset({"a", "b"}), {}, Question("m:f", (1, "x"), {"k": [2]}, 5, True), NOW + 5_000)
+
+    def test_answers_come_once(self, ports: Ports) -> None:
+        assert ports.questions.open(7, self.ASKED)
+        assert not ports.questions.open(7, self.ASKED), "the id is taken"
+        assert ports.questions.answer(7, "/", "stranger", ["430[]"], 0, NOW) is None
+        assert ports.questions.answer(7, "/other", "a", ["430[]"], 0, NOW) is None
+        assert ports.questions.answer(8, "/", "a", ["430[]"], 0, NOW) is None
+        asked = ports.questions.answer(7, "/", "a", ["430[1]"], 0, NOW)
+        assert asked
+        assert (asked.waiting, asked.answers) == ({"b"}, {"a": ["430[1]"]})
+        assert asked.question == self.ASKED.question
+        assert ports.questions.answer(7, "/", "a", ["430[2]"], 0, NOW) is None, "said twice"
+        assert ports.questions.read(7) == asked
+
+    def test_the_same_frame_again_is_the_same_answer(self, ports: Ports) -> None:
+        ports.questions.open(7, self.ASKED)
+        first = ports.questions.answer(7, "/", "a", ["430[1]"], 12, NOW)
+        assert ports.questions.answer(7, "/", "a", ["430[1]"], 12, NOW) == first
+        assert ports.questions.answer(7, "/", "a", ["430[1]"], 13, NOW) is None
+
+    def test_its_time(self, ports: Ports) -> None:
+        ports.questions.open(7, self.ASKED)
+        assert ports.questions.answer(7, "/", "a", ["430[1]"], 0, NOW + 5_000) is None, "too late"
+        asked = ports.questions.close(7, NOW)
+        assert asked == self.ASKED, "too early"
+        assert ports.questions.close(7, NOW + 5_000) == self.ASKED
+        assert ports.questions.close(7, NOW + 5_000) is None
+        assert ports.questions.close(8, NOW + 5_000) is None
+
+    def test_whoever_has_all_answers_ends_it(self, ports: Ports) -> None:
+        ports.questions.open(7, self.ASKED)
+        ports.questions.answer(7, "/", "a", ["430[1]"], 0, NOW)
+        asked = ports.questions.answer(7, "/", "b", ["430[2]"], 0, NOW)
+        assert asked
+        assert not asked.waiting
+        assert ports.questions.close(7, NOW + 5_000) is None
+
+
+class TestSeveral:
+    def test_connections_in_one_call(self, ports: Ports) -> None:
+        for n in range(3):
+            ports.connections.open(Connection(f"c{n}=", f"s{n}", NOW, dialect=Dialect.OFFSETS))
+        ports.connections.claim("c1=", at=NOW, born_before=NOW)
+        found = ports.connections.load_all(["c0=", "c1=", "c2=", "other="])
+        assert sorted(each.id for each in found) == ["c0=", "c2="]
+        assert {each.dialect for each in found} == {Dialect.OFFSETS}
+
+    def test_a_frame_is_noted(self, ports: Ports) -> None:
+        opened(ports)
+        number = 18_850_000_000_000_000_001
+        ports.connections.handled("conn=", number)
+        connection = ports.connections.load("conn=")
+        assert connection
+        assert connection.handled == number

@@ -7,7 +7,7 @@ import pytest
 
 import aws
 from server.ports import Ports, Unavailable
-from server.records import Change, Connection
+from server.records import Change, Connection, Socket
 from tests.aws.test_ports import NOW
 
 POLLING, WEBSOCKET = "~session", "ws="
@@ -17,7 +17,7 @@ POLLING, WEBSOCKET = "~session", "ws="
 def ports(stack: dict[str, str]) -> Ports:
     ports = aws.ports()
     ports.connections.open(Connection(POLLING, "session", NOW, {}))
-    ports.connections.change(POLLING, Change(joined={"/": "s"}))
+    ports.connections.change(POLLING, Change(joined={"/": Socket("s")}))
     return ports
 
 
@@ -86,8 +86,8 @@ def test_a_connection_is_claimed_once(ports: Ports, repeated: Callable[..., Any]
 
 
 def test_a_namespace_is_joined_once(ports: Ports, repeated: Callable[..., Any]) -> None:
-    assert repeated("UpdateItem", ports.connections.change, POLLING, Change(joined={"/x": "t"}))
-    assert not ports.connections.change(POLLING, Change(joined={"/x": "other"}))
+    assert repeated("UpdateItem", ports.connections.change, POLLING, Change(joined={"/x": Socket("t")}))
+    assert not ports.connections.change(POLLING, Change(joined={"/x": Socket("other")}))
 
 
 @pytest.mark.parametrize("operation", ["UpdateItem", "PutItem"])

@@ -102,6 +102,6 @@ def test_the_transcript_is_the_same(script: Callable[[str], list[Any]]) -> None:
     with Process([sys.executable, "-m", "tests.e2e.reference", application, str(port)]) as reference:
         reference.wait_for(lambda line: line.startswith("Ready:"))
         expected = script(f"http://127.0.0.1:{port}")
-    with Gateway("--app", application) as gateway:
+    with Gateway("--app", application, "RecoveryWindow=0") as gateway:
         assert script(gateway.url) == expected
     assert len(expected) > 15

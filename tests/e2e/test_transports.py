@@ -227,7 +227,7 @@ def reference() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
     """Where this project's server does."""
-    with Gateway("--app", APPLICATION) as gateway:
+    with Gateway("--app", APPLICATION, "RecoveryWindow=0") as gateway:  # whose offsets are seen as arguments
         yield gateway
 
 

@@ -24,7 +24,7 @@ def handled(started: Started, group: str, name: str = "batch") -> list[dict[str,
         {**json.loads(record["body"]), "received": int(record["attributes"]["ApproximateReceiveCount"])}
         for event in started.events(name)
         for record in event["Records"]
-        if record["attributes"]["MessageGroupId"] == group
+        if record["attributes"].get("MessageGroupId") == group
     ]
 
 
@@ -43,7 +43,7 @@ def test_the_event_of_a_queue(started: Started) -> None:
         record
         for event in started.events("batch")
         for record in event["Records"]
-        if record["attributes"]["MessageGroupId"] == "shape"
+        if record["attributes"].get("MessageGroupId") == "shape"
     )
     assert set(record) == {
         "messageId",
@@ -151,8 +151,9 @@ def test_the_table_is_as_the_template_says(started: Started) -> None:
 
 
 def test_lines_on_standard_output(started: Started) -> None:
-    assert started.lines[-3:] == [
+    assert started.lines[-4:] == [
         f"{started.websocket_url}  Api",
+        f"{started.websocket_url.removesuffix('test')}queued  Queued",
         f"{started.url}/  Pages",
         f"Ready: {started.url}/",
     ]

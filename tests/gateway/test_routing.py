@@ -2,6 +2,7 @@ import pytest
 
 from gateway.routing import match_http, select_route, selected_key
 from gateway.specs import HttpRoute, WebSocketRoute, WebSocketSpec
+from gateway.targets import FunctionTarget
 
 ROUTES = [
     HttpRoute("ANY", "$default", "default"),
@@ -33,7 +34,7 @@ def test_route_selection(selection: str, text: str, key: str | None) -> None:
 
 
 def test_a_message_takes_its_route_else_the_default_else_none() -> None:
-    routes = {key: WebSocketRoute(key, key) for key in ("$connect", "join", "$default")}
+    routes = {key: WebSocketRoute(key, FunctionTarget(key)) for key in ("$connect", "join", "$default")}
     spec = WebSocketSpec("Api", "id", "$request.body.action", routes, {})
 
     def taken(text: str) -> str | None:

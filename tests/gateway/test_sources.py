@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,8 +30,10 @@ class Queue:
         self.waiting = list(messages)
         self.deleted: list[str] = []
         self.faults: list[Exception] = []
+        self.asked = 0
 
     async def receive(self, count: int) -> list[Message]:
+        self.asked += 1
         if self.faults:
             raise self.faults.pop()
         given, self.waiting = self.waiting[:count], self.waiting[count:]
@@ -43,7 +46,9 @@ class Queue:
 class Run:
     """A poller at work; `calls` holds each batch as its message ids, `answer` what the function does with it."""
 
-    def __init__(self, queue: Queue, *, batch_size: int = 10, concurrency: int | None = None) -> None:
+    def __init__(
+        self, queue: Queue, *, batch_size: int = 10, concurrency: int | None = None, settings: Settings = SETTINGS
+    ) -> None:
         self.queue = queue
         self.calls: list[list[str]] = []
         self.running: list[list[str]] = []
@@ -51,7 +56,7 @@ class Run:
         self.results: list[asyncio.Future[bytes]] = []
         self.notes: list[str] = []
         spec = MappingSpec("M", "Q", "arn", "Fn", batch_size, True, concurrency)
-        self.poller = Poller(spec, queue, self.submit, SETTINGS, self.notes.append, notified=False)
+        self.poller = Poller(spec, queue, self.submit, settings, self.notes.append, notified=False)
 
     async def submit(self, function: str, payload: bytes) -> bytes:
         batch = [record["messageId"] for record in json.loads(payload)["Records"]]
@@ -155,6 +160,35 @@ async def test_after_a_failure_what_came_later_is_not_handled_before_it() -> Non
         queue.waiting += [message(1, "a"), message(2, "a")]
         await run.until(2)
         assert run.calls[1] == ["1", "2"]
+
+
+async def test_a_message_of_a_group_that_runs_wakes_nobody() -> None:
+    queue = Queue(message(1, "a"))
+    settings = replace(SETTINGS, poll_shortest=60)
+    async with Run(queue, settings=settings) as run:
+        await run.until(1)
+        await run.settle()
+        asked = queue.asked
+        run.poller.wake("a")
+        await run.settle()
+        assert queue.asked == asked
+        # Another group, and a change of which no group is known, may have something to handle.
+        for number, group in enumerate(("b", ""), start=1):
+            run.poller.wake(group)
+            await run.settle()
+            assert queue.asked == asked + number
+        # So has the end of the batch.
+        queue.waiting.append(message(2, "a"))
+        run.results[0].set_result(b"null")
+        await run.until(2)
+
+
+async def test_after_fewer_messages_than_asked_for_the_next_receive_waits() -> None:
+    queue = Queue(*(message(number) for number in range(11)))
+    async with Run(queue, settings=replace(SETTINGS, poll_shortest=60)) as run:
+        await run.until(2)
+        await run.settle()
+        assert queue.asked == 2
 
 
 async def test_no_more_batches_than_allowed() -> None:

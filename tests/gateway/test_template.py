@@ -11,6 +11,7 @@ from gateway.intrinsics import NO_VALUE, Resolver, pseudo_parameters
 from gateway.parameters import parameter_values
 from gateway.settings import Settings
 from gateway.stack import Stack
+from gateway.targets import FunctionTarget, QueueTarget
 from gateway.template import expand, load
 from tests.gateway.conftest import ROOT, STACK
 
@@ -137,10 +138,10 @@ def test_a_parameter_without_a_default_is_needed() -> None:
 
 def test_the_test_stack() -> None:
     made = stack(STACK, Size="3")
-    (api,) = apis.websocket_apis(made)
+    api, queued = apis.websocket_apis(made)
     assert api.selection == "$request.body.action"
     assert api.stages == {"test": {"flavour": "mild"}}
-    assert api.routes["$default"].function == "EchoFunction"
+    assert api.routes["$default"].target == FunctionTarget("EchoFunction")
     assert [api.routes[key].responds for key in ("$default", "silent", "half")] == [True, False, False]
     assert api.routes["slow"].timeout == 1
     (pages,) = apis.http_apis(made)
@@ -151,7 +152,14 @@ def test_the_test_stack() -> None:
     assert echo.environment["SIZE"] == "3"
     assert echo.environment["CONNECTIONS_URL"] == f"https://{api.api_id}.execute-api.us-east-1.amazonaws.com/test"
     assert functions["FailFunction"].log_format == "JSON"
-    (mapping,) = made.mappings()
+    assert queued.routes.keys() == {"$connect", "$default", "$disconnect", "refused"}
+    frames = queued.routes["$default"].target
+    assert isinstance(frames, QueueTarget)
+    assert (frames.queue, frames.selection, frames.mapped_only) == ("local-Frames.fifo", "\\$default", True)
+    refused = queued.routes["refused"].target
+    assert isinstance(refused, QueueTarget)
+    assert (refused.queue, refused.action, refused.mapped_only) == ("", "SendMessage", False)
+    mapping = next(mapping for mapping in made.mappings() if mapping.queue == "Queue")
     assert (mapping.queue, mapping.function, mapping.batch_size, mapping.partial) == ("Queue", "WorkFunction", 10, True)
     assert {(schedule.logical_id, schedule.period, schedule.scheduler) for schedule in made.schedules()} == {
         ("TickFunctionMinute", 60.0, True),
@@ -238,6 +246,68 @@ def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
         "Bucket": "AWS::S3::Bucket",
         "Rule": "rule on an event pattern",
     }
+
+
+SERVICE = """
+Resources:
+  Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET}}
+  Route:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: $default, Target: !Sub "integrations/${Integration}"}
+  Integration:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: AWS
+      IntegrationMethod: POST
+      IntegrationUri: !Sub "arn:aws:apigateway:us-east-1:sqs:path/${AWS::AccountId}/${Queue.QueueName}"
+      CredentialsArn: !GetAtt Role.Arn
+      RequestParameters: {integration.request.header.Content-Type: "'application/x-www-form-urlencoded'"}
+      RequestTemplates: {$default: Action=SendMessage&MessageBody=$input.body}
+  Role: {Type: AWS::IAM::Role}
+  Queue: {Type: AWS::SQS::Queue}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "words"),
+    [
+        ("IntegrationMethod: POST", "IntegrationMethod: GET", "integration with SQS by GET"),
+        ("CredentialsArn: !GetAtt Role.Arn", "TimeoutInMillis: 1000", "integration with SQS without CredentialsArn"),
+        ("x-www-form-urlencoded", "json", "Content-Type"),
+        ("{integration", "{integration.request.querystring.x: y, integration", "request parameter integration.request"),
+        (":sqs:path", ":sns:path", "integration with sns"),
+        ("${Queue.QueueName}", "other", "queue other outside this template"),
+        (":sqs:path/${AWS::AccountId}/${Queue.QueueName}", ":sqs:action/DeleteQueue", "SQS's DeleteQueue"),
+        ("$input.body", "x#if(true)#end", "directive #if"),
+        ("$input.body", "$input.body.trim('x')", "function $input.body.trim()"),
+        ("IntegrationType: AWS", "IntegrationType: MOCK", "MOCK integration"),
+    ],
+)
+def test_service_integrations_that_are_not_run_are_named(
+    tmp_path: Path, written: str, instead: str, words: str
+) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(SERVICE)
+    made = stack(path)
+    assert apis.websocket_apis(made)[0].routes.keys() == {"$default"}
+    assert made.unsupported == {}
+    path.write_text(SERVICE.replace(written, instead))
+    made = stack(path)
+    assert apis.websocket_apis(made)[0].routes == {}
+    assert words in made.unsupported["Route"]
+    assert made.unsupported["Route"].endswith("; there is no route $default")
+
+
+def test_the_response_of_an_integration_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(
+        SERVICE + "  Response: {Type: AWS::ApiGatewayV2::IntegrationResponse, Properties: {ApiId: !Ref Api}}\n"
+    )
+    made = stack(path)
+    apis.websocket_apis(made)
+    made.name_the_rest()
+    assert "reaches no client" in made.unsupported["Response"]
 
 
 def test_code_is_found_beside_the_template(tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ import pytest
 
 from gateway.connections import Connection, ManagementError, iso_time
 from gateway.events import Upgrade
+from gateway.mapping import Template
+from gateway.sender import SendFailed
 from gateway.settings import Settings
 from gateway.specs import WebSocketRoute, WebSocketSpec
+from gateway.targets import FunctionTarget, QueueTarget, Services
 from gateway.websocket_api import Accepted, Refused, WebSocketApi
-from gateway.worker import FunctionFailed
+from gateway.worker import NOT_RUN, FunctionFailed
 
 pytestmark = pytest.mark.anyio
 SETTINGS = Settings(connect_window=0, integration_timeout=0.05, send_buffer_limit=200_000)
@@ -51,6 +54,22 @@ class Functions:
         self.answers = answers
         self.events: list[dict[str, Any]] = []
         self.held: list[asyncio.Future[bytes]] = []
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.refusal: SendFailed | None = None
+        self.notes: list[str] = []
+
+    @property
+    def services(self) -> Services:
+        return Services(self.submit, self.send, self.notes.append)
+
+    def send(self, queue: str, lane: str, arguments: dict[str, Any]) -> asyncio.Future[None]:
+        self.sent.append((queue, arguments))
+        result: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.refusal is not None:
+            result.set_exception(self.refusal)
+        elif "never" not in arguments["MessageBody"]:
+            result.set_result(None)
+        return result
 
     def submit(self, function: str, payload: bytes) -> asyncio.Future[bytes]:
         event = json.loads(payload)
@@ -70,9 +89,9 @@ class Functions:
 
 def api(functions: Functions, settings: Settings = SETTINGS, **changes: Any) -> WebSocketApi:
     keys = ("$connect", "$default", "$disconnect")
-    routes = {key: WebSocketRoute(key, key.strip("$"), responds=True) for key in keys}
+    routes = {key: WebSocketRoute(key, FunctionTarget(key.strip("$")), responds=True) for key in keys}
     spec = WebSocketSpec("Api", "abcd", "\\$default", routes, {"live": {}})
-    return WebSocketApi(replace(spec, **changes), functions.submit, settings, "host")
+    return WebSocketApi(replace(spec, **changes), functions.services, settings, "host")
 
 
 def upgrade(**changes: Any) -> Upgrade:
@@ -107,6 +126,7 @@ async def until(condition: Callable[[], Any]) -> None:
         (None, 502),
         ("ok", 502),
         (FunctionFailed("E", "m"), 502),
+        (FunctionFailed(NOT_RUN, "m"), 500),
         (..., 504),
     ],
 )
@@ -221,6 +241,116 @@ async def test_frames_are_handled_at_the_same_time() -> None:
     assert await channel.next() == "second"
     functions.held[0].set_result(b'{"body":"first"}')
     assert await channel.next() == "first"
+
+
+# ---- routes that reach a queue
+
+TEXT = (
+    "Action=SendMessage&MessageGroupId=$context.connectionId&MessageDeduplicationId=$context.messageId"
+    "&MessageBody=$util.urlEncode($input.body)$context.eventType"
+)
+
+
+def queued(text: str = TEXT, *, mapped_only: bool = False, selection: str = "\\$default") -> dict[str, WebSocketRoute]:
+    templates = {"$default": Template(text)}
+    target = QueueTarget("Integration", "frames.fifo", selection, templates, mapped_only, "", SETTINGS)
+    return {key: WebSocketRoute(key, target, responds=True) for key in ("$connect", "$default", "$disconnect")}
+
+
+async def test_every_event_of_a_connection_may_go_to_a_queue() -> None:
+    functions = Functions()
+    made = api(functions, routes=queued())
+    connection, channel = await connected(made)
+    for text in ("one & two", "three"):
+        made.receive(connection, text)
+    made.closed(connection, 1001, "")
+    await until(lambda: len(functions.sent) == 4)
+    assert {queue for queue, _ in functions.sent} == {"frames.fifo"}
+    assert [arguments["MessageBody"] for _, arguments in functions.sent] == [
+        "CONNECT",
+        "one & twoMESSAGE",
+        "threeMESSAGE",
+        "DISCONNECT",
+    ]
+    assert {arguments["MessageGroupId"] for _, arguments in functions.sent} == {connection.id}
+    assert len({arguments["MessageDeduplicationId"] for _, arguments in functions.sent[1:3]}) == 2
+    assert channel.sent == []
+
+
+async def test_frames_reach_the_queue_in_their_order_and_not_one_by_one() -> None:
+    functions = Functions()
+    made = api(functions, routes=queued())
+    connection, _ = await connected(made)
+    for number in range(50):
+        made.receive(connection, f"never {number}")
+    await until(lambda: len(functions.sent) == 51)
+    assert [arguments["MessageBody"] for _, arguments in functions.sent[1:]] == [
+        f"never {number}MESSAGE" for number in range(50)
+    ]
+
+
+async def test_a_queue_that_takes_no_message_is_an_error_frame_and_a_note() -> None:
+    functions = Functions()
+    made = api(functions, routes=queued())
+    connection, channel = await connected(made)
+    functions.refusal = SendFailed("AccessDenied")
+    made.receive(connection, "x")
+    assert (await channel.next()).startswith('{"message": "Internal server error", "connectionId":"')
+    assert functions.notes == ["Integration: AccessDenied"]
+    functions.refusal = None
+    made.receive(connection, "never")
+    assert (await channel.next()).startswith('{"message": "Endpoint request timed out", "connectionId":"')
+
+
+async def test_a_queue_that_takes_no_connect_refuses_it() -> None:
+    functions = Functions()
+    functions.refusal = SendFailed("AccessDenied")
+    result = await api(functions, routes=queued()).connect(upgrade())
+    assert isinstance(result, Refused)
+    assert result.status == 500
+    functions.refusal = None
+    result = await api(functions, routes=queued("Action=SendMessage&MessageBody=never")).connect(upgrade())
+    assert isinstance(result, Refused)
+    assert result.status == 504
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("Action=SendMessage&MessageBody=$!input.path('$.text')", "MissingParameter: MessageBody"),
+        ("Action=DeleteQueue&MessageBody=x", "InvalidAction: DeleteQueue"),
+        ("Action=SendMessage&MessageBody=$util.base64Decode($input.body)", "$util.base64Decode: "),
+    ],
+)
+async def test_what_is_no_message_is_not_sent(text: str, note: str) -> None:
+    functions = Functions()
+    routes = queued(text)
+    made = api(functions, routes={"$default": routes["$default"]})
+    connection, channel = await connected(made)
+    made.receive(connection, "no base64")
+    assert "Internal server error" in await channel.next()
+    assert functions.notes[0].startswith(f"Integration: {note}")
+    assert functions.sent == []
+
+
+async def test_a_body_that_no_template_takes() -> None:
+    functions = Functions()
+    form = "Action=SendMessage&MessageBody=by+hand"
+    made = api(functions, routes={"$default": queued(selection="$request.body.kind")["$default"]})
+    connection, channel = await connected(made)
+    made.receive(connection, form)
+    await until(lambda: functions.sent)
+    assert functions.sent == [("frames.fifo", {"MessageBody": "by hand"})]
+
+    refusing = queued(selection="$request.body.kind", mapped_only=True)
+    made = api(functions, routes={"$default": refusing["$default"]})
+    connection, channel = await connected(made)
+    made.receive(connection, form)
+    assert (await channel.next()).startswith('{"message": "Unsupported Media Type"')
+    result = await api(functions, routes=refusing).connect(upgrade())
+    assert isinstance(result, Refused)
+    assert result.status == 415
+    assert len(functions.sent) == 1
 
 
 # ---- @connections

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -82,7 +83,7 @@ class Lambda:
 
     def deliver(self) -> list[Any]:
         """Run the deliver function on what waits in the queue; returns its answers."""
-        sqs, url = boto3.client("sqs"), boto3.client("sqs").list_queues()["QueueUrls"][0]
+        sqs, url = boto3.client("sqs"), os.environ["QUEUE_URL"]
         answers = []
         while messages := sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
@@ -93,6 +94,7 @@ class Lambda:
                     "receiptHandle": message["ReceiptHandle"],
                     "body": message["Body"],
                     "attributes": message["Attributes"],
+                    "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{url.rpartition('/')[2]}",
                 }
                 for message in messages
             ]

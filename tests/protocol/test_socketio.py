@@ -19,6 +19,7 @@ from protocol.socketio import (
     decode_header,
     encode,
     reassemble,
+    split_query,
 )
 
 CONNECT = PacketType.CONNECT
@@ -413,3 +414,33 @@ def test_depth_is_the_same_in_both_directions() -> None:
         encode(Packet(EVENT, data=["a", data]))
     with pytest.raises(ProtocolError, match="deeper than 128"):
         decode_header(f'51-["a",{str(header)[3:]}]')
+
+
+@pytest.mark.parametrize(
+    ("namespace", "parts"),
+    [
+        ("/", ("/", {})),
+        ("/chat", ("/chat", {})),
+        ("/chat?", ("/chat", {})),
+        ("/?token=x", ("/", {"token": "x"})),
+        ("/chat?token=x&room=a%20b%2Cc+d", ("/chat", {"token": "x", "room": "a b,c d"})),
+        ("/chat?a=1=2?&&b&c=", ("/chat", {"a": "1=2?", "b": "", "c": ""})),
+        ("/chat?a=1&a=2", ("/chat", {"a": "2"})),
+        ("/é?ä=€&%F0%9F%98%80=%ff%zz", ("/é", {"ä": "€", "😀": "\ufffd%zz"})),
+    ],
+)
+def test_namespaces_with_a_query(namespace: str, parts: tuple[str, dict[str, str]]) -> None:
+    """As Socket.IO 2 clients write them, by encodeURIComponent or as their user did."""
+    packet = decode_header(f"0{namespace},")
+    assert isinstance(packet, Packet)
+    assert split_query(packet.namespace) == parts
+
+
+@pytest.mark.parametrize("data", ["Not authorized", {"message": "Invalid namespace"}, {}, ""])
+def test_errors_of_socketio_2(data: Any) -> None:
+    """ERROR, which is CONNECT_ERROR now, has whatever the middleware said."""
+    for namespace in ("/", "/chat"):
+        packet = Packet(CONNECT_ERROR, namespace, data)
+        [header] = encode(packet)
+        assert isinstance(header, str)
+        assert decode_header(header) == packet

@@ -43,7 +43,7 @@ class Upgrading:
         assert self.polling.take(self.session, SEPARATOR.join(frames).encode(), self.deadline) == "ok"
 
     def poll(self) -> list[str]:
-        return self.polling.poll(self.session, self.deadline).split(SEPARATOR)
+        return self.polling.poll(self.session, self.deadline)
 
     # ------------------------------------------------------------------ actors
     def emitter(self, name: str) -> None:
@@ -246,10 +246,12 @@ class TestProbes:
         up.prober()
         with up.sio.batch() as turn:
             up.sio.emit("n", 0, room="room")
+            turn.resolve()
             up.engine.receive("ws=", "5", up.deadline)
             (member,) = up.sio.members("room")
             assert member.connection_id == "ws="
             up.sio.emit("n", 1, room="room")
+            turn.resolve()
             assert list(turn.outbox._frames) == [f"~{up.session}"]
         assert up.rig.world.wire.frames("ws=") == ['42["n",0]', '42["n",1]']
 

@@ -118,6 +118,33 @@ def work(event: Event, context: Any) -> Any:
     return {"batchItemFailures": failed}
 
 
+def frames(event: Event, context: Any) -> Any:
+    """Post each message back, its number and its count of receives before it; fail once from where one asks for it."""
+    import base64
+
+    import boto3
+
+    failed: list[Event] = []
+    for message in event["Records"]:
+        attributes = message["attributes"]
+        text = base64.b64decode(message["body"]).decode()
+        kind = message["messageAttributes"]["kind"]["stringValue"]
+        if kind != "MESSAGE":
+            record("frames", message)
+            continue
+        if failed or ("fail" in text and attributes["ApproximateReceiveCount"] == "1"):
+            failed.append(message)
+            continue
+        time.sleep(json.loads(text).get("seconds", 0) if text.startswith("{") else 0)
+        answer = json.dumps([int(attributes["SequenceNumber"]), int(attributes["ApproximateReceiveCount"]), text])
+        management().post_to_connection(ConnectionId=attributes["MessageGroupId"], Data=answer.encode())
+    for message in failed:
+        boto3.client("sqs").change_message_visibility(
+            QueueUrl=os.environ["FRAMES_URL"], ReceiptHandle=message["receiptHandle"], VisibilityTimeout=1
+        )
+    return {"batchItemFailures": [{"itemIdentifier": message["messageId"]} for message in failed]}
+
+
 def tick(event: Event, context: Any) -> Any:
     record("tick", event)
 

@@ -1,0 +1,68 @@
+"""The events that were sent to rooms, in DynamoDB: beside the room's members, and so gone with a room that burns."""
+
+import time
+from collections.abc import Sequence
+
+from aws import keys
+from aws.table import Item, Table, key, number, pack, text, unpack
+from aws.updates import Update
+from server.records import Packet
+
+
+class DynamoPackets:
+    """Fills `server.ports.Packets`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def write(self, packets: Sequence[tuple[str, str | None, Packet]], until: int) -> None:
+        self._table.put_all([_as_item(*each, until) for each in packets])
+
+    def delay(self, namespace: str, room: str | None, offset: str, late: int) -> None:
+        Update().assign("late", number(late)).when(EXISTS).run(self._table, _key(namespace, room, offset))
+
+    def since(self, namespace: str, room: str | None, offset: str) -> list[Packet]:
+        items = self._table.query(
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :after AND :last",
+            FilterExpression="#ttl > :now",
+            ExpressionAttributeNames={"#ttl": "ttl"},
+            ExpressionAttributeValues={
+                ":pk": text(keys.of_packets(namespace, room)),
+                ":after": text(keys.PACKET + offset + NEXT),
+                ":last": text(keys.PACKET + LAST),
+                ":now": number(int(time.time())),
+            },
+            ConsistentRead=True,
+        )
+        return [_as_packet(item) for item in items]
+
+
+EXISTS = "attribute_exists(pk)"
+
+LAST = "~"  # sorts after every offset
+
+NEXT = "!"  # at the end of an offset, sorts after it and before every other
+
+
+def _key(namespace: str, room: str | None, offset: str) -> Item:
+    return key(keys.of_packets(namespace, room), keys.PACKET + offset)
+
+
+def _as_item(namespace: str, room: str | None, packet: Packet, until: int) -> Item:
+    item = {**_key(namespace, room, packet.offset), "frames": pack(packet.frames), "ttl": number(until // 1000 + 1)}
+    for name in ("skip", "apart"):
+        if value := getattr(packet, name):
+            item[name] = pack(value)
+    if packet.late:
+        item["late"] = number(packet.late)
+    return item
+
+
+def _as_packet(item: Item) -> Packet:
+    return Packet(
+        item["sk"]["S"].removeprefix(keys.PACKET),
+        tuple(unpack(item["frames"])),
+        tuple(unpack(item.get("skip")) or ()),
+        tuple(unpack(item.get("apart")) or ()),
+        int(item.get("late", {}).get("N", 0)),
+    )

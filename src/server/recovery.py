@@ -1,0 +1,265 @@
+"""Connection state recovery (Socket.IO 4.6): a client that comes back gets its socket, and what it has missed.
+
+Every event is written down before it is sent, under an offset that its recipients get with it; a client that comes
+back shows the last one it has. So what it missed is what was written later, to the rooms that it was in.
+
+Nothing is guessed. Two events that are sent at the same moment may reach a client in either order, and if its
+connection breaks just between them, nobody knows whether it has the one that is not the last: then it does not get its
+socket back, as after a longer absence. The moment is `SETTLED`; what takes longer is marked as late.
+"""
+
+import contextlib
+import logging
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from server.emission import Emission, spoken
+from server.outbox import Outbox
+from server.ports import PortError, Ports
+from server.records import Connection, Dialect, Member, Membership, Packet, Parked, Stays, polling_id
+
+log = logging.getLogger("fleeting.recovery")
+
+SKEW = 50
+"""Milliseconds by which the clocks of two functions may differ (Amazon Time Sync keeps them within a few)."""
+
+SETTLED = 250
+"""Milliseconds after its offset's time at which an event is with everybody who is connected, unless it is late."""
+
+LATE = 10_000
+"""The same for an event that is late: sent by the queue, again to a busy recipient, or by a handler that goes on."""
+
+VISIBLE = 200
+"""Milliseconds in which the places of one who comes back are written; if it takes longer, it is done again."""
+
+WRITTEN = 250
+"""Milliseconds in which an event is written down; for one that takes longer the sender looks closer."""
+
+EARLIER = 60_000
+"""A connection that ends this long before its two hours was cut for its age, give or take: nobody has left."""
+
+_OFFSET = re.compile("[0-9a-f]{11}-[0-9a-f]{8}-[0-9a-f]{4}")
+_PID = re.compile("[0-9A-Za-z_-]{1,64}[.][0-9A-Za-z_-]{1,64}")
+
+
+def stamp(at: int) -> str:
+    """Return a text that sorts after the offsets of before that time (Unix milliseconds), and before those of then."""
+    return f"{at:011x}"
+
+
+def time_of(offset: str) -> int:
+    """Return an offset's time in Unix milliseconds."""
+    return int(offset[:11], 16)
+
+
+def sender_of(offset: str) -> str:
+    """Return what the offsets of one invocation have in common: their order is the one in which they were sent."""
+    return offset[:20]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A socket that was found, and the events that its client has missed, in order."""
+
+    parked: Parked
+    missed: tuple[Packet, ...]
+
+
+class Recovery:
+    """What a server keeps of clients that may come back within `window` seconds.
+
+    Events are kept for `silence` seconds longer, in which a connection may be lost with nobody noticing.
+    """
+
+    def __init__(self, ports: Ports, window: float, silence: float) -> None:
+        self._ports = ports
+        self.window = int(window * 1000)
+        self.retention = self.window + int(silence * 1000) + LATE
+
+    def log(self) -> "Log":
+        """Return the log of one invocation."""
+        return Log(self._ports, self.retention)
+
+    def pid(self, sid: str) -> str:
+        """Return the secret by which a socket's client comes back; the socket is found by it while it lives, too."""
+        return f"{sid}.{secrets.token_urlsafe(12)}"
+
+    def park(self, connection: Connection, *, silent: bool) -> list[Parked]:
+        """Return what to keep of a connection that ends, for those of its clients' sockets that may come back."""
+        until = self._ports.now() + self.window
+        return [
+            Parked(
+                socket.pid,
+                namespace,
+                replace(socket),
+                {room: stays for (where, room), stays in connection.stays.items() if where == namespace},
+                connection.environ,
+                until,
+                silent,
+            )
+            for namespace, socket in connection.sockets.items()
+            if socket.pid
+        ]
+
+    def find(self, namespace: str, pid: Any) -> Membership | None:
+        """Return where the socket of a pid would be if it is still connected; None for what is no pid."""
+        if not isinstance(pid, str) or not _PID.fullmatch(pid):
+            return None
+        return Membership(namespace, pid.partition(".")[0], pid.partition(".")[0])
+
+    # ------------------------------------------------------------------ coming back
+    @contextlib.contextmanager
+    def resume(self, connection: Connection, parked: Parked, offset: Any) -> Iterator[Resumed | None]:
+        """Find what a client has missed, for the block to send it; nothing else reaches it until the block has ended.
+
+        None if that cannot be told for certain. Its places are taken before the events are read, with a box behind
+        them: what is sent from then on waits there, and is the connection's when everything before it is.
+        """
+        if offset is not None and not (isinstance(offset, str) and _OFFSET.fullmatch(offset)):
+            yield None
+            return
+        box = Connection(
+            polling_id(secrets.token_urlsafe(15)), connection.session, self._ports.now(), offered=connection.id
+        )
+        self._ports.connections.open(box)
+        cut = self._enter(parked, box)
+        packets = list(self._packets(parked, cut, time_of(offset) if offset else parked.socket.at))
+        missed = _missed(packets, offset, cut)
+        if missed is None:
+            log.info("%s does not get its socket back: too much was sent as its connection broke", connection.id)
+            self._ports.rooms.leave(_places(parked))
+            yield None
+            return
+        yield Resumed(parked, missed)
+        self._hand_over(box, connection)
+        self._ports.rooms.rehome(_places(parked), connection.id)
+
+    def _enter(self, parked: Parked, box: Connection) -> str:
+        """Take the places; returns the offset up to which events are read, and after which they are sent there."""
+        infos = {room: stays[-1][2] for room, stays in parked.stays.items() if stays and not stays[-1][1]}
+        sid = parked.socket.sid
+        while True:
+            now = self._ports.now()
+            cut = stamp(now + VISIBLE)
+            self._ports.rooms.enter(
+                parked.namespace, [sid, None], Member(sid, box.id, None, Dialect.OFFSETS, after=cut)
+            )
+            for room, info in infos.items():
+                self._ports.rooms.enter(parked.namespace, [room], Member(sid, box.id, info, Dialect.OFFSETS, after=cut))
+            if self._ports.now() < now + VISIBLE - SKEW:
+                break
+        # Until then everything that is not sent there was written down.
+        self._ports.sleep((time_of(cut) + WRITTEN + SKEW - self._ports.now()) / 1000)
+        return cut
+
+    def _packets(self, parked: Parked, cut: str, since: int) -> Iterator[Packet]:
+        """Yield the events that the socket was sent, or should have been, from a while before `since`."""
+        sid = parked.socket.sid
+        always = ((parked.socket.at, 0, None),)
+        in_rooms: dict[str, Stays] = {**parked.stays, sid: always}
+        rooms: list[tuple[str | None, Stays]] = [(None, always), *in_rooms.items()]
+        seen: set[str] = set()
+        for room, stays in rooms:
+            for packet in self._ports.packets.since(parked.namespace, room, stamp(since - LATE - SKEW)):
+                at = time_of(packet.offset)
+                if packet.offset in seen or packet.offset > cut or sid in packet.skip or not _was_there(stays, at):
+                    continue
+                if any(_was_there(in_rooms.get(each, ()), at) for each in packet.apart):
+                    continue
+                seen.add(packet.offset)
+                yield packet
+
+    def _hand_over(self, box: Connection, connection: Connection) -> None:
+        """Send what came meanwhile, until nothing is left: from then on whoever sends is told of the connection."""
+        while self._ports.mailboxes.move(box.id, connection.id) is None:
+            holder = secrets.token_hex(6)
+            waiting = self._ports.mailboxes.lock(box.id, connection.id, holder, self._ports.now())
+            if waiting is None:
+                raise PortError(f"{box.id}, which held what came for {connection.id}, is gone")
+            outbox = Outbox(self._ports, self._ports.now() + LATE, last_try=True)
+            outbox.send(connection.id, self._ports.mailboxes.read(box.id, waiting.letters))
+            outbox.flush()
+            self._ports.mailboxes.discard(box.id, holder, waiting.letters)
+
+
+class Log:
+    """Writes down what one invocation sends; fills `server.turn.Log`."""
+
+    def __init__(self, ports: Ports, retention: int) -> None:
+        self._ports = ports
+        self.retention = retention
+        self._sender = secrets.token_hex(4)
+        self._count = 0
+        self._unsettled: list[tuple[str, str | None, str]] = []  # namespace, room, offset
+        self._began = 0
+
+    def write(self, emissions: Sequence[Emission], *, held: bool) -> list[str]:
+        """Write down the events that are kept; returns each one's offset."""
+        self._began = self._ports.now()
+        offsets: list[str] = []
+        entries: list[tuple[str, str | None, Packet]] = []
+        for emission in emissions:
+            offsets.append(offset := f"{stamp(self._began)}-{self._sender}-{self._count:04x}")
+            self._count += 1
+            if not emission.volatile and emission.question is None:
+                packet = Packet(offset, emission.frames, emission.skip, emission.apart, LATE if held else 0)
+                entries += [(emission.namespace, room, packet) for room in emission.rooms]
+        if entries:
+            self._ports.packets.write(entries, self._began + self.retention)
+        if not held:
+            self._unsettled += [(namespace, room, packet.offset) for namespace, room, packet in entries]
+        return offsets
+
+    @property
+    def written(self) -> str:
+        """The offset after which one who comes back could not have read what was just written."""
+        return stamp(self._ports.now() - WRITTEN)
+
+    def delay(self) -> None:
+        """Mark what was written as late, before it is."""
+        unsettled, self._unsettled = self._unsettled, []
+        for namespace, room, offset in unsettled:
+            self._ports.packets.delay(namespace, room, offset, LATE)
+
+    def settled(self) -> None:
+        """Everything was sent: what took too long is marked."""
+        if self._unsettled and self._ports.now() > self._began + SETTLED:
+            self.delay()
+
+
+def _was_there(stays: Sequence[tuple[int, int, Any]], at: int) -> bool:
+    return any(entered <= at and (not left or at <= left) for entered, left, _ in stays)
+
+
+def _missed(packets: Sequence[Packet], offset: str | None, cut: str) -> tuple[Packet, ...] | None:
+    """Return the events after the one that a client has, in order; None if it cannot be told which those are."""
+    if offset is None:
+        return tuple(sorted(packets, key=lambda each: each.offset))
+    own = next((each.late for each in packets if each.offset == offset), 0)
+    missed: list[Packet] = []
+    for packet in sorted(packets, key=lambda each: each.offset):
+        if packet.offset == offset:
+            continue
+        if sender_of(packet.offset) != sender_of(offset):
+            apart = time_of(packet.offset) - time_of(offset)
+            # The earlier of the two may have been sent for as long as it took to settle, and so after the other.
+            earlier = own if apart > 0 else packet.late
+            if abs(apart) <= max(SETTLED, earlier) + SKEW:
+                return None
+        if packet.offset > offset:
+            missed.append(packet)
+    return tuple(missed)
+
+
+def _places(parked: Parked) -> list[Membership]:
+    sid = parked.socket.sid
+    rooms = [room for room, stays in parked.stays.items() if stays and not stays[-1][1]]
+    return [Membership(parked.namespace, room, sid) for room in (sid, None, *rooms)]
+
+
+def frames_of(packet: Packet) -> list[str]:
+    """Return a missed event's frames, as its client would have got them."""
+    return spoken(packet.frames, Dialect.OFFSETS, packet.offset)

@@ -1,0 +1,113 @@
+"""Gives a client that comes back its socket, with the application's knowledge or without."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from protocol.socketio import PacketType
+from server.exceptions import ConnectionRefusedError
+from server.reasons import SERVER_DISCONNECT, TRANSPORT_CLOSE
+from server.records import Connection, Parked
+from server.recovery import Recovery, frames_of
+from server.server import RECOVERED, Server
+from server.turn import Turn
+
+log = logging.getLogger("fleeting.reunion")
+
+PAUSES = (0.05, 0.1, 0.2, 0.3)
+"""Seconds between looks for a socket whose old connection is just being closed by another invocation."""
+
+Close = Callable[[str, str, int], None]
+
+
+class Reunion:
+    """Brings sockets and their clients together again; `close` ends a connection (`Engine.close`)."""
+
+    def __init__(self, server: Server, close: Close) -> None:
+        self._server = server
+        self._close = close
+
+    def resume(self, turn: Turn, connection: Connection, namespace: str, pid: Any, offset: Any, auth: Any) -> bool:
+        """Give the client its socket and all that it has missed; False if it needs a new one."""
+        recovery = self._server.recovery
+        assert recovery
+        parked = self._find(recovery, namespace, pid, turn)
+        if parked is None:
+            log.info("%s shows a pid that is unknown, or too old", connection.id)
+            return False
+        try:
+            with recovery.resume(connection, parked, offset) as resumed:
+                if resumed is not None:
+                    turn.join(connection, namespace, replace(parked.socket), parked.stays)
+                    data = {"sid": parked.socket.sid, "pid": parked.pid}
+                    self._server.reply(turn, connection, PacketType.CONNECT, namespace, data)
+                    for packet in resumed.missed:
+                        turn.outbox.send(connection.id, frames_of(packet))
+                    turn.settle()
+                    turn.outbox.flush()
+        except Exception:
+            self._server.ports.connections.park(parked)
+            raise
+        if resumed is None:
+            self.bury(parked, turn.deadline)
+            return False
+        if not parked.silent:
+            self._tell(turn, connection, namespace, auth)
+        return True
+
+    def _find(self, recovery: Recovery, namespace: str, pid: Any, turn: Turn) -> Parked | None:
+        """Take a socket, from its old connection if that is not known to be dead."""
+        ports, place = self._server.ports, recovery.find(namespace, pid)
+        if place is None:
+            return None
+        parked = ports.connections.unpark(pid)
+        if parked is None:
+            homes = [each.connection_id for each in ports.rooms.members(namespace, place.sid) if each.sid == place.sid]
+            for home in homes:
+                parked = self._take_from(home, namespace, pid, turn.deadline)
+        if parked is None or parked.namespace != namespace:
+            return None
+        if parked.until < ports.now():
+            self.bury(parked, turn.deadline)
+            return None
+        return parked
+
+    def _take_from(self, home: str, namespace: str, pid: str, deadline: int) -> Parked | None:
+        ports = self._server.ports
+        old = ports.connections.load(home)
+        if old is not None and (namespace not in old.sockets or old.sockets[namespace].pid != pid):
+            return None
+        if old is not None:
+            self._close(old.id, TRANSPORT_CLOSE, deadline)
+        for pause in PAUSES:
+            if parked := ports.connections.unpark(pid):
+                return parked
+            ports.sleep(pause)
+        return None
+
+    def _tell(self, turn: Turn, connection: Connection, namespace: str, auth: Any) -> None:
+        """Call the connect handler for a client that it heard to have left."""
+        server, sid = self._server, connection.sockets[namespace].sid
+        turn.recover(namespace, sid)
+        try:
+            _, answer = server.trigger("connect", namespace, sid, connection.environ | {RECOVERED: True}, auth)
+            is_refused = answer is False
+        except ConnectionRefusedError:
+            is_refused = True
+        except Exception:
+            log.exception("the connect handler of %s failed", namespace)
+            is_refused = True
+        if is_refused and namespace in connection.sockets:
+            server.reply(turn, connection, PacketType.DISCONNECT, namespace)
+            server.leave(turn, connection, namespace, SERVER_DISCONNECT)
+
+    def bury(self, parked: Parked, deadline: int) -> None:
+        """Tell the application of a socket that is gone for good, if it has not heard of it."""
+        if not parked.silent:
+            return
+        gone = Connection("", "", 0, parked.environ, {parked.namespace: replace(parked.socket)})
+        gone.stays = {(parked.namespace, room): stays for room, stays in parked.stays.items()}
+        turn = self._server.turn(deadline, gone, closing=True)
+        with self._server.run(turn):
+            self._server.leave(turn, gone, parked.namespace, TRANSPORT_CLOSE)
