@@ -106,7 +106,7 @@ class Reunion:
         """Tell the application of a socket that is gone for good, if it has not heard of it."""
         if not parked.silent:
             return
-        gone = Connection("", "", 0, parked.environ, {parked.namespace: replace(parked.socket)})
+        gone = Connection(f"parked {parked.pid}", "", 0, parked.environ, {parked.namespace: replace(parked.socket)})
         gone.stays = {(parked.namespace, room): stays for room, stays in parked.stays.items()}
         turn = self._server.turn(deadline, gone, closing=True)
         with self._server.run(turn):

@@ -6,6 +6,7 @@ from typing import Any
 from server import Server
 from server.engine import Engine
 from server.ports import Unavailable
+from server.recovery import Recovery
 from tests.memory import World
 
 
@@ -13,11 +14,18 @@ class Rig:
     """A world and a server in it; `client()` connects one."""
 
     def __init__(
-        self, sio: Server | None = None, *, interval: float = 120, timeout: float = 60, **options: Any
+        self,
+        sio: Server | None = None,
+        *,
+        interval: float = 120,
+        timeout: float = 60,
+        recovery: float = 0,
+        **options: Any,
     ) -> None:
         self.world = World()
         self.sio = sio or Server(**options)
-        self.sio.bind(self.world.ports)
+        silence = interval + timeout + 120
+        self.sio.bind(self.world.ports, Recovery(self.world.ports, recovery, silence) if recovery else None)
         self.engine = Engine(self.sio, ping_interval=interval, ping_timeout=timeout)
         self._count = 0
 

@@ -27,7 +27,7 @@ class Schedule:
         self._failures: list[BaseException] = []
         proxies: dict[str, Any] = {
             name: _Stepping(getattr(world.ports, name), name, self)
-            for name in ("connections", "rooms", "journals", "mailboxes", "wire", "queue")
+            for name in ("connections", "rooms", "journals", "mailboxes", "packets", "questions", "wire", "queue")
         }
         self.ports: Ports = replace(world.ports, sleep=self.sleep, **proxies)
 
