@@ -19,15 +19,15 @@ BUNDLE := src/web/socket.io.esm.min.js
 UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .DELETE_ON_ERROR:
-.PHONY: run test slow check bench sam sam-build sam-local lock chromium clean
+.PHONY: run test slow check bench sam sam-build sam-local lock browsers clean
 
 run: .venv/run.stamp $(BUNDLE)
 	@$(BIN)/python -m gateway template.yaml --port $(PORT) --parameter-overrides PublicUrl=http://localhost:$(PORT) $(ARGS)
 
-test: .venv/dev.stamp .venv-sam/stamp $(BUNDLE) chromium
+test: .venv/dev.stamp .venv-sam/stamp $(BUNDLE) browsers
 	$(BIN)/python -m pytest -m "$(TESTS)" $(ARGS)
 
-slow: .venv/dev.stamp $(BUNDLE) chromium
+slow: .venv/dev.stamp $(BUNDLE) browsers
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: .venv/dev.stamp .venv-sam/stamp
@@ -41,7 +41,7 @@ bench: .venv/dev.stamp $(BUNDLE)
 	$(BIN)/python -m bench.cold_start
 
 # What has to be fetched is fetched here: where the engine is, there may be no network.
-sam: .venv/dev.stamp chromium sam-build
+sam: .venv/dev.stamp browsers sam-build
 	$(SAM_ENGINE) $(BIN)/python -m pytest -m sam $(ARGS) || [ $$? = 77 ]
 
 sam-build: .venv/run.stamp .venv-sam/stamp $(BUNDLE)
@@ -73,18 +73,20 @@ sam-local: sam-build
 
 node_modules/stamp: package-lock.json package.json
 	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' || { echo "Node 20 or newer is needed." >&2; exit 1; }
-	@echo "Installing the page's npm package …"
+	@echo "Installing npm packages …"
 	@npm ci --silent --no-audit --no-fund
 	@touch $@
 
 $(BUNDLE): node_modules/stamp
 	@cp node_modules/socket.io-client/dist/$(notdir $@) $@
 
-# The browser tests need Chromium; root on Debian gets it here, anybody else is told how.
-chromium:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	  { echo "Installing Chromium …"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } } || \
-	  echo "No Chromium: the browser tests are skipped. To run them: sudo apt-get install chromium"
+# The browser tests need Chromium and Firefox; root on Debian gets them here, anybody else is told how.
+browsers:
+	@for browser in chromium firefox-esr; do \
+	  command -v $$browser >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    { echo "Installing $$browser …"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$browser >/dev/null; } } || \
+	    echo "No $$browser: its tests are skipped. To run them: sudo apt-get install $$browser"; \
+	done
 
 lock:
 	$(UV) --group dev -o requirements-dev.lock

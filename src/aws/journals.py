@@ -17,7 +17,7 @@ from aws.table import Item, Table, key, number, pack, text, unpack
 from server.exceptions import JournalExpiredError, JournalMissingError
 from server.records import Entry, JournalRecord
 
-log = logging.getLogger("fleeting.journals")
+log = logging.getLogger("fleeting.aws:journals")
 
 SLOTS = 16
 

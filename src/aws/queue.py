@@ -13,7 +13,7 @@ from server.ports import PortError, Rejected, Unavailable
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
-log = logging.getLogger("fleeting.queue")
+log = logging.getLogger("fleeting.aws:queue")
 
 _BATCH = 10  # the most that SendMessageBatch takes …
 _BATCH_BYTES = 262_144  # … and their size together (quotas of Amazon SQS)

@@ -9,11 +9,11 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import aws
-from server import Server
+from server import Server, debug
 from server.engine import BEAT_PERIOD, Engine
 from server.recovery import Recovery
 
-log = logging.getLogger("fleeting")
+log = logging.getLogger(debug.ROOT)
 log.setLevel(os.environ.get("LOG_LEVEL", "INFO"))
 logging.getLogger("botocore").setLevel("WARNING")  # it tells at every cold start where its credentials are from
 
@@ -46,6 +46,7 @@ def engine(*clients: Callable[[], Any]) -> Engine:
 def run(server: Server) -> Engine:
     """Bind an application to AWS; returns its engine."""
     interval, timeout = float(os.environ["PING_INTERVAL"]), float(os.environ["PING_TIMEOUT"])
+    debug.enable(os.environ.get("DEBUG", ""))
     ports, window = aws.ports(), float(os.environ.get("RECOVERY_WINDOW", "0"))
     # A connection may be lost for as long as this before the heartbeat sees it.
     silence = interval + timeout + 2 * BEAT_PERIOD / 1000

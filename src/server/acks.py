@@ -6,7 +6,6 @@ A callback cannot be kept in memory, so it is kept by name, with its arguments: 
 
 import importlib
 import json
-import logging
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,12 +14,14 @@ from typing import Any
 from protocol import engineio, socketio
 from protocol.socketio import PacketType
 from server import jobs
+from server.debug import scope
 from server.emission import Emission, packet_frames
-from server.exceptions import TooManyAskedError
-from server.ports import Ports
+from server.exceptions import PacketTooLargeError, TooManyAskedError
+from server.ports import Ports, Rejected
 from server.records import Asked, Question
+from server.registry import call
 
-log = logging.getLogger("fleeting.acks")
+log = scope("socket.io:ack")
 
 Callback = Callable[..., Any]
 
@@ -103,6 +104,7 @@ class Acks:
         until = self._ports.now() + int(question.timeout * 1000)
         asked = Asked(emission.namespace, frozenset(sids), {}, question, until)
         number = self._open(asked)
+        log.debug("%d asks %d sockets, for %s", number, len(sids), question.callback or "whoever waits")
         if question.collects:
             if sids:
                 self._start(number, until)
@@ -123,8 +125,13 @@ class Acks:
 
     def answered(self, number: int, namespace: str, sid: str, values: list[Any], frame: int) -> None:
         """Take one socket's answer; `frame` is its number in the queue, by which a second delivery is known."""
-        packed = packet_frames(PacketType.ACK, "/", values, 0)
-        asked = self._ports.questions.answer(number, namespace, sid, packed, frame, self._ports.now())
+        try:
+            packed = packet_frames(PacketType.ACK, "/", values, 0)
+            asked = self._ports.questions.answer(number, namespace, sid, packed, frame, self._ports.now())
+        except (PacketTooLargeError, Rejected) as error:
+            log.warning("what %s answered to %d cannot be kept: %s", sid, number, error)
+            return
+        log.debug("%d is answered by %s", number, sid)
         if asked is None:
             log.info("%s answered %d, which nobody waits for (any more)", sid, number)
         elif not asked.question.collects:
@@ -160,7 +167,7 @@ class Acks:
         if not question.callback:
             return  # somebody waits for it
         try:
-            self._callbacks.find(question.callback)(*question.args, *values, **question.kwargs)
+            call(partial(self._callbacks.find(question.callback), *question.args, **question.kwargs), *values)
         except Exception:
             log.exception("the callback %s failed", question.callback)
 

@@ -1,11 +1,11 @@
 """Socket.IO packets to the application's handlers, and what the protocol answers for them."""
 
-import logging
 import secrets
 from typing import Any
 
 from protocol.errors import ProtocolError
 from protocol.socketio import Packet, PacketType, split_query
+from server.debug import scope
 from server.exceptions import ConnectionRefusedError, DisconnectedError, EventRefusedError
 from server.reasons import CLIENT_DISCONNECT
 from server.records import Connection, Dialect, Socket
@@ -13,7 +13,7 @@ from server.reunion import Reunion
 from server.server import Server
 from server.turn import Turn
 
-log = logging.getLogger("fleeting.dispatcher")
+log = scope("socket.io:client")
 
 
 class Dispatcher:
@@ -28,6 +28,9 @@ class Dispatcher:
 
         No exception of the application comes out, but a ProtocolError may.
         """
+        log.debug(
+            "%s %s in %s, id %s: %.500r", connection.id, packet.type.name, packet.namespace, packet.id, packet.data
+        )
         if packet.type is PacketType.CONNECT:
             self.connect(turn, connection, packet.namespace, packet.data)
         elif not connection.sockets:

@@ -1,5 +1,6 @@
 """An emit on its way: to whom, in which frames, and in which dialect each recipient gets them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ MAX_FRAME = 131_072
 
 ROOM_FOR_OFFSET = 40
 """Bytes that an offset may add to a frame."""
+
+_BEFORE_ID = re.compile("4[0-9](?:[0-9]+-)?(?:/[^,]*,)?")  # types, number of attachments, namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,9 @@ def packet_frames(kind: PacketType, namespace: str, data: Any = None, id: int | 
 def with_id(frames: Sequence[str], id: int) -> tuple[str, ...]:
     """Return an event's frames with the id that asks for an acknowledgement."""
     header, *attachments = frames
-    at = header.index("[")  # no namespace of ours holds one before the event's array
+    before = _BEFORE_ID.match(header)
+    assert before
+    at = before.end()
     return (f"{header[:at]}{id}{header[at:]}", *attachments)
 
 

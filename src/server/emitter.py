@@ -14,6 +14,7 @@ from typing import Any
 from protocol.socketio import PacketType
 from server import jobs
 from server.acks import Acks, Callbacks, as_json
+from server.debug import scope
 from server.emission import Emission, packet_frames
 from server.exceptions import CallError, NotBoundError, TimeoutError, UnknownSidError
 from server.journal import Journal
@@ -23,6 +24,8 @@ from server.records import Connection, Entry, Member, Question
 from server.recovery import Recovery
 from server.remote import RemoteSocket
 from server.turn import Turn
+
+log = scope("socket.io:server")
 
 MAX_ROOM = 512
 """Bytes of a room's name as JSON; it is part of a key (DynamoDB: 2,048 bytes)."""
@@ -118,6 +121,7 @@ class Emitter:
         Raises PacketTooLargeError, TypeError for what JSON cannot carry, ValueError for a callback that could not be
         found again, TooManyAskedError. `ignore_queue` is python-socketio's, and means nothing here.
         """
+        log.debug("emit %r to %s of %s", event, "all" if (to or room) is None else to or room, namespace or "/")
         question = None
         if callback is not None:
             name, args, kwargs = self._callbacks.describe(callback)
@@ -244,7 +248,6 @@ class Emitter:
     def members(self, room: str | None, namespace: str | None = None) -> list[Member]:
         """Return who is in a room (None: in the namespace), each with the ``info`` that `enter_room` was given."""
         with self.batch() as turn:
-            turn.resolve()
             return turn.members(namespace or "/", room)
 
     def journal(self, room: str, namespace: str | None = None) -> Journal:
@@ -293,7 +296,6 @@ class Emitter:
 
     def _homes(self, turn: Turn, namespace: str, room: Names) -> list[tuple[str, Connection]]:
         """Return the sockets of rooms with their connections, in a read of each room and one for 100 connections."""
-        turn.resolve()
         rooms = (None,) if room is None else _names(room)
         found = {member.sid: member for each in rooms for member in turn.members(namespace, each)}
         turn.preload(list(found.values()))

@@ -4,7 +4,6 @@ This is the Lambda handlers' side of the server; an application sees none of it.
 arrived: a frame is a connection's id and a text.
 """
 
-import logging
 import re
 import secrets
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from protocol.errors import ProtocolError
 from protocol.socketio import Packet, PacketType
 from server import jobs
 from server.assembly import Assembly
+from server.debug import scope
 from server.dispatcher import Dispatcher
 from server.outbox import MARGIN, Outbox, group_of_connection, post
 from server.ports import Gone, PortError, Ports, Unavailable
@@ -28,7 +28,7 @@ from server.server import Server
 from server.turn import Turn
 from server.upgrade import Upgrade
 
-log = logging.getLogger("fleeting.engine")
+log = scope("engine")
 
 MAX_PAYLOAD = 32_768
 """Bytes that API Gateway takes in one frame (quotas of WebSocket APIs)."""
@@ -61,9 +61,6 @@ BEAT_PERIOD = 60_000
 """Milliseconds between two runs of the heartbeat; EventBridge has no shorter schedule."""
 
 PROBE_ANSWER = "3probe"
-
-RECOVERABLE = frozenset({TRANSPORT_CLOSE, TRANSPORT_ERROR, PING_TIMEOUT})
-"""Reasons after which a client may come back to its socket, as in Node's server."""
 
 UNORDERED = (
     "Binary events over WebSocket need a server that takes frames in their order (Ingest=ordered). "
@@ -122,6 +119,7 @@ class Engine:
         With a `number` (in the queue, rising) frames come in their order, one at a time, and perhaps again; and the
         answer is sent. Without one they come as they do.
         """
+        log.debug("%s <- %.500s", connection_id, text)
         try:
             answer = self._receive(connection_id, text, deadline, number)
         except ProtocolError as error:
@@ -133,6 +131,8 @@ class Engine:
             outbox.send(connection_id, [answer])
             outbox.flush()
             return None
+        if answer is not None:
+            log.debug("%s -> %.500s", connection_id, answer)
         return answer
 
     def _receive(self, connection_id: str, text: str, deadline: int, number: int) -> str | None:
@@ -268,7 +268,7 @@ class Engine:
             self.drop(connection.offered)  # there is nothing left to probe for
         places = connection.places()
         parked, kept = [], set()
-        if self._server.recovery and reason in RECOVERABLE:
+        if self._server.recovery:  # those who mean to leave leave their namespaces first
             # It was cut for its age: whoever comes back at once has never been away.
             is_cut = now - connection.born >= LONGEST - EARLIER
             parked = self._server.recovery.park(connection, silent=is_cut)

@@ -3,7 +3,6 @@
 Only what serves HTTP imports this: FastAPI is most of a cold start.
 """
 
-import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +11,12 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 
+from server.debug import scope
 from server.polling import MAX_PAYLOAD, EngineError, Polling
 from server.ports import PortError
 from server.server import Server
 
-log = logging.getLogger("fleeting.http")
+log = scope("engine:polling")
 
 WITHOUT_LAMBDA = 29_000
 """Milliseconds that a request may take where no Lambda context tells."""

@@ -4,7 +4,6 @@ Each recipient's frames keep their order; recipients are served in parallel. Wha
 queue: rooms over `INLINE_LIMIT`, recipients that stay busy, and whatever would outlive the invocation.
 """
 
-import logging
 import random
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -12,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from server import jobs
+from server.debug import scope
 from server.emission import spoken
 from server.ports import Gone, PortError, Ports, Rejected, Unavailable
 from server.records import Member, Membership, is_polling
 
-log = logging.getLogger("fleeting.outbox")
+log = scope("engine:outbox")
+traffic = scope("engine")
 
 INLINE_LIMIT = 100
 """Most recipients of one emit that the invocation serves itself."""
@@ -55,7 +56,8 @@ class Outbox:
         self.stuck: list[str] = []
         self.on_delay: Callable[[], None] = lambda: None  # called when something cannot be sent at once
         self._frames: dict[str, list[str]] = {}
-        self._volatile: dict[str, set[int]] = {}  # connection id -> which of its frames may be dropped
+        # connection id -> its events that may be dropped: the first frame of each, and how many there are
+        self._volatile: dict[str, dict[int, int]] = {}
         self._found_in: dict[str, list[Membership]] = {}
         self._jobs: list[tuple[str, jobs.Job]] = []
         self._detours: dict[str, str] = {}  # connection id -> group of the queue that it waits in
@@ -84,7 +86,7 @@ class Outbox:
         start = len(waiting)
         waiting.extend(frames)
         if volatile:
-            self._volatile.setdefault(connection_id, set()).update(range(start, len(waiting)))
+            self._volatile.setdefault(connection_id, {})[start] = len(waiting) - start
 
     def broadcast(
         self,
@@ -136,7 +138,7 @@ class Outbox:
 
         What could be neither sent nor queued is logged, not raised.
         """
-        last = self._frames[caller].pop() if caller and self._frames.get(caller) else None
+        last = self._frames[caller].pop() if caller and self._may_part(caller) else None
         recipients = [(to, frames) for to, frames in self._frames.items() if frames]
         serve = map if len(recipients) < 2 else _pool().map
         unsent = list(serve(self._deliver, *zip(*recipients, strict=True))) if recipients else []
@@ -152,32 +154,42 @@ class Outbox:
 
     def _deliver(self, connection_id: str, frames: Sequence[str]) -> Sequence[str]:
         """Send frames in order; return those that have to wait for the queue."""
-        volatile = self._volatile.get(connection_id, set())
+        volatile = self._volatile.get(connection_id, {})
         found_in = tuple(self._found_in.get(connection_id, ()))
         sent = 0
         try:
-            if is_polling(connection_id):
-                only_if_polled = len(volatile) == len(frames)
+            while is_polling(connection_id):
+                only_if_polled = sum(volatile.values()) == len(frames)
                 websocket = self._ports.mailboxes.append(connection_id, frames, only_if_polled=only_if_polled)
                 if websocket is None:
+                    for frame in frames:
+                        traffic.debug("%s -> %.500s", connection_id, frame)
                     return ()
                 connection_id = websocket
-            for frame in frames:
-                self._post(connection_id, frame, droppable=sent in volatile)
-                sent += 1
+            while sent < len(frames):
+                # Once its header is sent, an event's attachments are owed.
+                is_dropped = not self._post(connection_id, frames[sent], droppable=sent in volatile)
+                sent += volatile[sent] if is_dropped else 1
         except Gone:
             self._jobs.append((group_of_connection(connection_id), jobs.Reap(connection_id, found_in)))
         except Unavailable as error:
             if not self._last_try:
                 self.on_delay()
                 log.warning("%s takes no frames for now, the queue keeps them: %s", connection_id, error)
-                return [frame for n, frame in enumerate(frames) if n >= sent and n not in volatile]
+                dropped = {n for start in volatile if start >= sent for n in range(start, start + volatile[start])}
+                return [frame for n, frame in enumerate(frames) if n >= sent and n not in dropped]
             self.stuck.append(connection_id)
         except PortError:
             log.exception("frames for %s were refused, and are lost", connection_id)
         return ()
 
-    def _post(self, connection_id: str, frame: str, *, droppable: bool) -> None:
+    def _may_part(self, caller: str) -> bool:
+        """Tell whether the caller's last frame may be sent by itself; an event that may be dropped stays whole."""
+        volatile, count = self._volatile.get(caller, {}), len(self._frames.get(caller, ()))
+        return count > 0 and not any(size > 1 and start + size == count for start, size in volatile.items())
+
+    def _post(self, connection_id: str, frame: str, *, droppable: bool) -> bool:
+        """Send a frame; returns False if it was dropped."""
         pauses = LAST_PAUSES if self._last_try else () if droppable else PAUSES
         try:
             post(self._ports, connection_id, frame, deadline=self._deadline, pauses=pauses, on_delay=self.on_delay)
@@ -186,6 +198,8 @@ class Outbox:
         except Unavailable:
             if not droppable:
                 raise
+            return False
+        return True
 
     def _enqueue(self, entries: Sequence[tuple[str, jobs.Job]]) -> None:
         if not entries:
@@ -211,6 +225,7 @@ def post(
             raise Unavailable("the invocation's time is up")
         try:
             ports.wire.post(connection_id, frame)
+            traffic.debug("%s -> %.500s", connection_id, frame)
             return
         except Unavailable:
             if pause is None:

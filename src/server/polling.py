@@ -4,7 +4,6 @@ A session that polls has its own connection record; what is emitted to it waits 
 its answer out of the box with its last write, so one that dies half way has taken nothing.
 """
 
-import logging
 import secrets
 from collections.abc import Mapping
 from itertools import chain, repeat
@@ -14,6 +13,7 @@ from protocol import engineio, engineio3
 from protocol.engineio import SEPARATOR, Packet, PacketType
 from protocol.errors import ProtocolError
 from server.assembly import Assembly
+from server.debug import scope
 from server.engine import VERSIONS, Engine, answer_to, dialect_of
 from server.outbox import MARGIN
 from server.ports import Gone, Ports
@@ -21,7 +21,8 @@ from server.reasons import CLIENT_DISCONNECT, TRANSPORT_ERROR
 from server.records import MAX_LETTER, OFFER_LAPSE, Box, Connection, Dialect, Letter, is_session, polling_id
 from server.server import Server
 
-log = logging.getLogger("fleeting.polling")
+log = scope("engine:polling")
+traffic = scope("engine")
 
 MAX_PAYLOAD = 1_000_000
 """Bytes of a request's body, as in Node's server (maxHttpBufferSize)."""
@@ -72,6 +73,7 @@ class Polling:
 
     def answer(self, method: str, query: Mapping[str, str], body: bytes, environ: dict[str, Any], deadline: int) -> str:
         """Handle one request to Engine.IO's path; returns the body of the answer, a text. Raises EngineError."""
+        log.debug("%s %s, %d bytes", method, query.get("sid", "(new)"), len(body))
         if query.get("transport") not in ("polling", "websocket"):
             raise EngineError(*UNKNOWN_TRANSPORT)
         session = query.get("sid")
@@ -201,6 +203,7 @@ class Polling:
             for packet in packets:
                 if self._ports.now() > deadline - 2 * MARGIN:
                     raise ProtocolError("more packets in one request than there is time for")
+                traffic.debug("%s <- %s %.500r", connection.id, packet.type.name, packet.data)
                 match packet.type:
                     case PacketType.MESSAGE:
                         try:

@@ -3,25 +3,26 @@
 Every event is written down before it is sent, under an offset that its recipients get with it; a client that comes
 back shows the last one it has. So what it missed is what was written later, to the rooms that it was in.
 
-Nothing is guessed. Two events that are sent at the same moment may reach a client in either order, and if its
+Nothing is guessed. Two events that two functions send at the same moment may reach a client in either order, and if its
 connection breaks just between them, nobody knows whether it has the one that is not the last: then it does not get its
-socket back, as after a longer absence. The moment is `SETTLED`; what takes longer is marked as late.
+socket back, as after a longer absence. The moment is `SETTLED`; what takes longer is marked as late. What one process
+sends, which does one thing at a time, is in order.
 """
 
 import contextlib
-import logging
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from server.debug import scope
 from server.emission import Emission, spoken
 from server.outbox import Outbox
 from server.ports import PortError, Ports
 from server.records import Connection, Dialect, Member, Membership, Packet, Parked, Stays, polling_id
 
-log = logging.getLogger("fleeting.recovery")
+log = scope("socket.io:recovery")
 
 SKEW = 50
 """Milliseconds by which the clocks of two functions may differ (Amazon Time Sync keeps them within a few)."""
@@ -30,7 +31,7 @@ SETTLED = 250
 """Milliseconds after its offset's time at which an event is with everybody who is connected, unless it is late."""
 
 LATE = 10_000
-"""The same for an event that is late: sent by the queue, again to a busy recipient, or by a handler that goes on."""
+"""The same for an event that is late: sent by the queue, or again to a busy recipient."""
 
 VISIBLE = 200
 """Milliseconds in which the places of one who comes back are written; if it takes longer, it is done again."""
@@ -41,7 +42,7 @@ WRITTEN = 250
 EARLIER = 60_000
 """A connection that ends this long before its two hours was cut for its age, give or take: nobody has left."""
 
-_OFFSET = re.compile("[0-9a-f]{11}-[0-9a-f]{8}-[0-9a-f]{4}")
+_OFFSET = re.compile("[0-9a-f]{11}-[0-9a-f]{8}-[0-9a-f]{8}")
 _PID = re.compile("[0-9A-Za-z_-]{1,64}[.][0-9A-Za-z_-]{1,64}")
 
 
@@ -56,7 +57,7 @@ def time_of(offset: str) -> int:
 
 
 def sender_of(offset: str) -> str:
-    """Return what the offsets of one invocation have in common: their order is the one in which they were sent."""
+    """Return what the offsets of one process have in common: their order is the one in which they were sent."""
     return offset[:20]
 
 
@@ -78,10 +79,16 @@ class Recovery:
         self._ports = ports
         self.window = int(window * 1000)
         self.retention = self.window + int(silence * 1000) + LATE
+        self._sender = secrets.token_hex(4)
+        self._count = 0
 
     def log(self) -> "Log":
         """Return the log of one invocation."""
-        return Log(self._ports, self.retention)
+        return Log(self._ports, self.retention, self._offset)
+
+    def _offset(self, at: int) -> str:
+        self._count += 1
+        return f"{stamp(at)}-{self._sender}-{self._count:08x}"
 
     def pid(self, sid: str) -> str:
         """Return the secret by which a socket's client comes back; the socket is found by it while it lives, too."""
@@ -188,29 +195,26 @@ class Recovery:
 class Log:
     """Writes down what one invocation sends; fills `server.turn.Log`."""
 
-    def __init__(self, ports: Ports, retention: int) -> None:
+    def __init__(self, ports: Ports, retention: int, offset: Callable[[int], str]) -> None:
         self._ports = ports
         self.retention = retention
-        self._sender = secrets.token_hex(4)
-        self._count = 0
+        self._offset = offset
         self._unsettled: list[tuple[str, str | None, str]] = []  # namespace, room, offset
         self._began = 0
 
-    def write(self, emissions: Sequence[Emission], *, held: bool) -> list[str]:
+    def write(self, emissions: Sequence[Emission]) -> list[str]:
         """Write down the events that are kept; returns each one's offset."""
         self._began = self._ports.now()
         offsets: list[str] = []
         entries: list[tuple[str, str | None, Packet]] = []
         for emission in emissions:
-            offsets.append(offset := f"{stamp(self._began)}-{self._sender}-{self._count:04x}")
-            self._count += 1
+            offsets.append(offset := self._offset(self._began))
             if not emission.volatile and emission.question is None:
-                packet = Packet(offset, emission.frames, emission.skip, emission.apart, LATE if held else 0)
+                packet = Packet(offset, emission.frames, emission.skip, emission.apart)
                 entries += [(emission.namespace, room, packet) for room in emission.rooms]
         if entries:
             self._ports.packets.write(entries, self._began + self.retention)
-        if not held:
-            self._unsettled += [(namespace, room, packet.offset) for namespace, room, packet in entries]
+        self._unsettled += [(namespace, room, packet.offset) for namespace, room, packet in entries]
         return offsets
 
     @property
@@ -218,16 +222,18 @@ class Log:
         """The offset after which one who comes back could not have read what was just written."""
         return stamp(self._ports.now() - WRITTEN)
 
-    def delay(self) -> None:
+    def delay(self, late: int = LATE) -> None:
         """Mark what was written as late, before it is."""
         unsettled, self._unsettled = self._unsettled, []
         for namespace, room, offset in unsettled:
-            self._ports.packets.delay(namespace, room, offset, LATE)
+            self._ports.packets.delay(namespace, room, offset, late)
 
     def settled(self) -> None:
         """Everything was sent: what took too long is marked."""
-        if self._unsettled and self._ports.now() > self._began + SETTLED:
-            self.delay()
+        taken = self._ports.now() - self._began
+        if taken > SETTLED:
+            self.delay(taken)
+        self._unsettled = []
 
 
 def _was_there(stays: Sequence[tuple[int, int, Any]], at: int) -> bool:

@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from server.debug import scope
+
+log = scope("socket.io:server")
+
 Handler = Callable[..., Any]
 
 Space = str | re.Pattern[str] | Callable[[str], Any]
@@ -92,7 +96,11 @@ def _fits(space: Space, namespace: str) -> bool:
         return space in (namespace, ANY)
     if isinstance(space, re.Pattern):
         return space.search(namespace) is not None
-    return bool(space(namespace))
+    try:
+        return bool(space(namespace))
+    except Exception:  # the name is a client's, who alone is to learn that nothing serves it
+        log.exception("whether %r serves namespace %.80r cannot be told", space, namespace)
+        return False
 
 
 def call(handler: Handler, *args: Any, may_drop: bool = False) -> Any:

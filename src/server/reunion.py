@@ -1,11 +1,11 @@
 """Gives a client that comes back its socket, with the application's knowledge or without."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from protocol.socketio import PacketType
+from server.debug import scope
 from server.exceptions import ConnectionRefusedError
 from server.reasons import SERVER_DISCONNECT, TRANSPORT_CLOSE
 from server.records import Connection, Parked
@@ -13,7 +13,7 @@ from server.recovery import Recovery, frames_of
 from server.server import RECOVERED, Server
 from server.turn import Turn
 
-log = logging.getLogger("fleeting.reunion")
+log = scope("socket.io:recovery")
 
 PAUSES = (0.05, 0.1, 0.2, 0.3)
 """Seconds between looks for a socket whose old connection is just being closed by another invocation."""
@@ -42,13 +42,14 @@ class Reunion:
                     turn.join(connection, namespace, replace(parked.socket), parked.stays)
                     data = {"sid": parked.socket.sid, "pid": parked.pid}
                     self._server.reply(turn, connection, PacketType.CONNECT, namespace, data)
+                    turn.resolve()
                     for packet in resumed.missed:
                         turn.outbox.send(connection.id, frames_of(packet))
-                    turn.settle()
                     turn.outbox.flush()
         except Exception:
             self._server.ports.connections.park(parked)
             raise
+        log.debug("%s is %s again: %d missed", connection.id, parked.socket.sid, len(resumed.missed) if resumed else -1)
         if resumed is None:
             self.bury(parked, turn.deadline)
             return False

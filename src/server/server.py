@@ -4,11 +4,11 @@ What is the same as there has the same name and meaning. What is more, because n
 ``enter_room(info=…)`` and ``members``, and the journal that a room may have (``server.journal``).
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from protocol.socketio import PacketType
+from server.debug import scope
 from server.emitter import Emitter
 from server.exceptions import UnknownSidError
 from server.namespace import Namespace
@@ -17,7 +17,7 @@ from server.records import Connection
 from server.registry import RESERVED_EVENTS, Handler, Registry, Space, call
 from server.turn import Turn
 
-log = logging.getLogger("fleeting.server")
+log = scope("socket.io:server")
 
 H = TypeVar("H", bound=Handler)
 

@@ -3,17 +3,17 @@
 Changes are gathered, and written when something has to see them, at the latest when the turn ends.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from server.debug import scope
 from server.emission import Emission, spoken, with_id
-from server.exceptions import DisconnectedError, UnknownSidError
+from server.exceptions import DisconnectedError, TooManyAskedError, UnknownSidError
 from server.outbox import Outbox
 from server.ports import Ports
 from server.records import Change, Connection, Dialect, Member, Membership, Socket, Stays
 
-log = logging.getLogger("fleeting.turn")
+log = scope("socket.io:room")
 
 
 class Log(Protocol):
@@ -24,7 +24,7 @@ class Log(Protocol):
     @property
     def written(self) -> str: ...
 
-    def write(self, emissions: Sequence[Emission], *, held: bool) -> list[str]: ...
+    def write(self, emissions: Sequence[Emission]) -> list[str]: ...
 
     def delay(self) -> None: ...
 
@@ -40,9 +40,9 @@ class Asking(Protocol):
 class Turn:
     """Holds what a handler reads and changes until `end`. `deadline` is in Unix milliseconds.
 
-    Emits wait as well, for as long as nothing has to see their effect: then they are written down, whom they reach is
-    looked up, and the outbox has them. With ``answers`` the caller's last frame rides a route response; with
-    ``closing`` the caller is on its way out.
+    What is sent waits as well, until the end or until a socket enters or leaves a room: then emits are written down,
+    whom they reach is looked up, and the outbox has them. With ``answers`` the caller's last frame rides a route
+    response; with ``closing`` the caller is on its way out.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Turn:
             self.outbox.on_delay = keeper.delay
         self._asking = asking
         self._recovered: set[tuple[str, str]] = set()  # (namespace, sid)
-        self._emissions: list[Emission] = []
+        self._pending: list[Emission | tuple[Connection, Sequence[str]]] = []
         self._loaded: dict[str, Connection] = {}
         self._homes: dict[tuple[str, str], str] = {}  # (namespace, sid) -> connection id
         self._changes: dict[str, Change] = {}
@@ -126,19 +126,16 @@ class Turn:
     # ------------------------------------------------------------------ sending
     def emit(self, emission: Emission) -> None:
         """Append an emit."""
-        self._emissions.append(emission)
+        self._pending.append(emission)
 
     def send(self, connection: Connection, frames: Sequence[str]) -> None:
-        """Append frames for one connection, behind what was emitted so far."""
-        self.resolve()
-        self.outbox.send(
-            connection.id, frames if connection.dialect is Dialect.OFFSETS else spoken(frames, connection.dialect)
-        )
+        """Append a packet that is no event, for one connection."""
+        self._pending.append((connection, frames))
 
     def ask(self, connection: Connection, emission: Emission, number: int) -> None:
         """Send an event that asks for an answer now, and everything before it."""
         self.outbox.send(connection.id, spoken(with_id(emission.frames, number), connection.dialect))
-        self.outbox.flush()
+        self._flush()
 
     def recover(self, namespace: str, sid: str) -> None:
         """Remember that a socket's client has come back to it."""
@@ -148,21 +145,39 @@ class Turn:
         """Tell whether a socket's client has come back to it in this turn."""
         return (namespace, sid) in self._recovered
 
-    def resolve(self, *, held: bool = True) -> None:
-        """Put what was emitted so far into the outbox: whom it reaches is decided now.
+    def resolve(self) -> None:
+        """Put what waits into the outbox: whom an emit reaches is decided now.
 
         It is written down before it is looked up who is there: whoever comes back meanwhile is found in the room, or
-        finds the packet. ``held`` tells that it may be a while until it is sent.
+        finds the packet.
         """
-        if not self._emissions:
+        if not self._pending:
             return
         self.settle()
-        emissions, self._emissions = self._emissions, []
-        offsets = self._log.write(emissions, held=held) if self._log else [""] * len(emissions)
+        pending, self._pending = self._pending, []
+        emissions = [each for each in pending if isinstance(each, Emission)]
+        offsets = iter(self._log.write(emissions) if self._log and emissions else [""] * len(emissions))
         written = self._log.written if self._log else ""
         found: dict[tuple[str, str | None], list[Member]] = {}
-        for emission, offset in zip(emissions, offsets, strict=True):
-            self._broadcast(emission, offset, max(offset, written), found)
+        for each in pending:
+            if isinstance(each, Emission):
+                offset = next(offsets)
+                self._broadcast(each, offset, max(offset, written), found)
+            else:
+                connection, frames = each
+                self.outbox.send(connection.id, spoken(frames, connection.dialect))
+
+    def send_out(self) -> None:
+        """Send what waits, since who is in a room is about to change while the handler goes on."""
+        if self._pending:
+            self.resolve()
+            self._flush()
+
+    def _flush(self, caller: str | None = None) -> str | None:
+        last = self.outbox.flush(caller)
+        if self._log:
+            self._log.settled()
+        return last
 
     def _broadcast(
         self, emission: Emission, offset: str, known: str, found: dict[tuple[str, str | None], list[Member]]
@@ -182,7 +197,13 @@ class Turn:
             groups.append((room, members))
         frames: Sequence[str] = emission.frames
         if emission.question and self._asking:
-            number = self._asking(emission, [member.sid for _, members in groups for member in members])
+            try:
+                number = self._asking(emission, [member.sid for _, members in groups for member in members])
+            except TooManyAskedError:
+                if self.caller is None:
+                    raise
+                log.exception("an event is not sent")  # the handler is done, and would be called again
+                return
             frames, offset = with_id(frames, number), ""
         for room, members in groups:
             self.outbox.broadcast(emission.namespace, room, members, frames, offset, volatile=emission.volatile)
@@ -232,23 +253,25 @@ class Turn:
 
     def enter(self, connection: Connection, namespace: str, room: str, info: Any) -> None:
         """Put the connection's socket into a room."""
-        self.resolve()
+        self.send_out()
         socket = connection.sockets[namespace]
         self._leaving = [each for each in self._leaving if each != Membership(namespace, room, socket.sid)]
         member = Member(socket.sid, connection.id, info, dialect_of(connection, socket))
         self._entering.append((namespace, [room], member))
+        log.debug("%s enters %r of %s", socket.sid, room, namespace)
         if room != socket.sid:
             self._stay(connection, namespace, room, info, leaves=False)
 
     def exit(self, connection: Connection, namespace: str, room: str) -> None:
         """Take the connection's socket out of a room."""
-        self.resolve()
+        self.send_out()
         sid = connection.sockets[namespace].sid
         if room != sid and (namespace, room) not in connection.rooms:
             return
         self._entering = [
             entry for entry in self._entering if (entry[0], entry[1], entry[2].sid) != (namespace, [room], sid)
         ]
+        log.debug("%s leaves %r of %s", sid, room, namespace)
         self._leave(connection, [Membership(namespace, room, sid)])
         if room != sid:
             self._stay(connection, namespace, room, None, leaves=True)
@@ -309,7 +332,7 @@ class Turn:
         self.ports.rooms.leave(ghosts)
         if self.caller and self.caller.id in gone and not self.closing:
             self.outbox.silence(self.caller.id)
-            self._emissions.clear()  # what they say of the caller is not true
+            self._pending.clear()  # what they say of the caller is not true
             raise DisconnectedError(f"connection {self.caller.id} closed meanwhile, or changed at the same time")
 
     def _write(self, connection_id: str, change: Change) -> bool:
@@ -327,12 +350,10 @@ class Turn:
             log.info("%s: its changes are dropped", error)
         finally:
             try:
-                self.resolve(held=False)
+                self.resolve()
             finally:
                 caller = self.caller.id if self.caller and self._answers else None
-                self.route_response = self.outbox.flush(caller)
-                if self._log:
-                    self._log.settled()
+                self.route_response = self._flush(caller)
 
 
 def dialect_of(connection: Connection, socket: Socket) -> Dialect:

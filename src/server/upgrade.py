@@ -5,20 +5,20 @@ client moves over. What waits in the box is sent first; the move itself is one w
 box. So whatever is emitted meanwhile is either in the box before the move or sent to the WebSocket after it.
 """
 
-import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Protocol
 
+from server.debug import scope
 from server.outbox import MARGIN, post
 from server.ports import PortError, Ports
 from server.reasons import TRANSPORT_CLOSE, TRANSPORT_ERROR
 from server.records import Connection, Dialect, Letter, is_session, polling_id
 from server.server import Server
 
-log = logging.getLogger("fleeting.upgrade")
+log = scope("engine:upgrade")
 
 PAUSE = 0.02
 """Seconds between two looks at an upgrade that another invocation is completing."""

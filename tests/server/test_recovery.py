@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from server.emitter import Emitter
 from server.engine import LONGEST
 from server.exceptions import ConnectionRefusedError
 from server.polling import Polling
 from server.ports import Unavailable
-from server.recovery import LATE, SETTLED, SKEW
+from server.recovery import LATE, SETTLED, SKEW, Recovery
 from tests.server.rig import Client, Rig
 
 WINDOW = 120
@@ -68,6 +69,13 @@ class Person:
 
 def later(rig: Rig, seconds: float = 5) -> None:
     rig.world.clock += int(seconds * 1000)
+
+
+def another(rig: Rig) -> Emitter:
+    """Return another process."""
+    emitter = Emitter()
+    emitter.bind(rig.world.ports, Recovery(rig.world.ports, WINDOW, 300))
+    return emitter
 
 
 class TestComingBack:
@@ -174,6 +182,7 @@ class TestComingBack:
         rig.sio.emit("no", 4, room="never")
         rig.sio.emit("no", 5, volatile=True)
         rig.sio.emit("yes", 6, room=["left", "apart"])
+        later(rig)
         rig.sio.emit("yes", 7, to=["never", person.sid, "apart"])
         assert person.come_back() == [["yes", 6], ["yes", 7]]
 
@@ -264,10 +273,14 @@ class TestNotComingBack:
 
         assert not self.comes_back(rig, Person(rig), away)
 
-    @pytest.mark.parametrize("reason", ["client disconnect", "server disconnect"])
-    def test_whoever_left(self, rig: Rig, reason: str) -> None:
+    @pytest.mark.parametrize("by_server", [True, False])
+    def test_whoever_left(self, rig: Rig, by_server: bool) -> None:
         person = Person(rig)
-        person.drop(reason)
+        if by_server:
+            rig.sio.disconnect(person.sid)
+        else:
+            person.client.send("41")
+        person.drop()
         person.come_back()
         assert not person.recovered
 
@@ -277,7 +290,7 @@ class TestNotComingBack:
         client.send(f"40{json.dumps({'pid': pid, 'offset': 'x'})}")
         assert client.take()[0].startswith('40{"sid":')
 
-    @pytest.mark.parametrize("offset", ["", "x", 5, {}, "0" * 25])
+    @pytest.mark.parametrize("offset", ["", "x", 5, {}, "0" * 29])
     def test_an_offset_that_is_none(self, rig: Rig, offset: Any) -> None:
         person = Person(rig)
         person.drop()
@@ -304,16 +317,18 @@ class TestNotComingBack:
         later(rig)
         rig.sio.emit("a", 1)
         rig.world.clock += SETTLED
-        rig.sio.emit("b", 2)
+        another(rig).emit("b", 2)
         person.hear(loses=1)
         assert not self.comes_back(rig, person, lambda: None)
 
-    def test_events_of_one_invocation(self, rig: Rig) -> None:
+    def test_events_of_one_process(self, rig: Rig) -> None:
         person = Person(rig)
         later(rig)
         with rig.sio.batch():
-            for n in range(5):
+            for n in range(3):
                 rig.sio.emit("n", n)
+        for n in range(3, 5):
+            rig.sio.emit("n", n)
         assert len(person.hear(loses=3)) == 2
         person.drop()
         assert person.come_back() == [["n", n] for n in (2, 3, 4)]
@@ -324,7 +339,7 @@ class TestNotComingBack:
         later(rig)
         rig.sio.emit("a", 1)
         rig.world.clock += pause
-        rig.sio.emit("b", 2)
+        another(rig).emit("b", 2)
         person.hear(loses=1)
         assert self.comes_back(rig, person, lambda: None) == comes_back
 
@@ -334,20 +349,23 @@ class TestNotComingBack:
         rig.world.wire.faults[slow.client.id] = [Unavailable("429")]
         rig.sio.emit("a", 1)
         rig.world.clock += LATE // 2
-        rig.sio.emit("b", 2)
+        another(rig).emit("b", 2)
         person.hear(loses=1)
         assert not self.comes_back(rig, person, lambda: None)
 
-    def test_a_handler_that_goes_on_makes_a_long_moment(self, rig: Rig) -> None:
+    def test_a_handler_that_goes_on(self, rig: Rig) -> None:
+        """What it has emitted is sent as soon as it is decided whom it reaches."""
         person = Person(rig)
         later(rig)
         with rig.sio.batch():
             rig.sio.emit("a", 1)
-            rig.sio.enter_room(person.sid, "room")  # now it is decided whom "a" reaches
+            rig.sio.enter_room(person.sid, "room")
+            assert len(rig.world.wire.frames(person.client.id)) == 1
             rig.world.clock += 3_000
-        rig.sio.emit("b", 2)
+        another(rig).emit("b", 2)
         person.hear(loses=1)
-        assert not self.comes_back(rig, person, lambda: None)
+        person.drop()
+        assert person.come_back() == [["b", 2]]
 
 
 class TestOthers:
@@ -411,7 +429,8 @@ class TestOthers:
         rig.sio.enter_room(person.sid, "room")
         person.drop()
         person.come_back()
-        person.drop("client disconnect")
+        person.client.send("41")
+        person.drop()
         assert not rig.world.rooms.items
         moved = [record for record in rig.world.connections.records.values() if not record.moved]
         assert not moved, "what is left has its time"
