@@ -71,10 +71,12 @@ class MemoryConnections:
     def load_all(self, connection_ids: Sequence[str]) -> list[Connection]:
         return [connection for each in connection_ids if (connection := self.load(each))]
 
-    def handled(self, connection_id: str, number: int) -> None:
+    def handled(self, connection_id: str, number: int, pending: tuple[str, ...] | None = None) -> None:
         record = self._at_home(connection_id)
         if record is not None:
             record.connection.handled = number
+            if pending is not None:
+                record.connection.pending = pending
 
     def change(self, connection_id: str, change: Change) -> bool:
         record = self._at_home(connection_id)
@@ -196,19 +198,20 @@ class MemoryRooms:
 
 
 class MemoryPackets:
-    def __init__(self) -> None:
+    def __init__(self, journals: "MemoryJournals") -> None:
         self.items: dict[tuple[str, str | None], dict[str, Packet]] = {}
+        self._published = journals.published
 
     def write(self, packets: Sequence[tuple[str, str | None, Packet]], until: int) -> None:
         for namespace, room, packet in packets:
             self.items.setdefault((namespace, room), {})[packet.offset] = packet
 
-    def delay(self, namespace: str, room: str | None, offset: str, late: int) -> None:
-        packets = self.items[namespace, room]
+    def delay(self, namespace: str, room: str | None, offset: str, late: int, entry: str | None = None) -> None:
+        packets = self.items[namespace, room] if entry is None else self._published[namespace, room]
         packets[offset] = replace(packets[offset], late=late)
 
     def since(self, namespace: str, room: str | None, offset: str) -> list[Packet]:
-        packets = self.items.get((namespace, room), {})
+        packets = self.items.get((namespace, room), {}) | self._published.get((namespace, room), {})
         return [packets[each] for each in sorted(packets) if each > offset]
 
 
@@ -252,6 +255,7 @@ class MemoryJournals:
         self._rooms = rooms
         self.heads: dict[tuple[str, str], tuple[Any, int]] = {}
         self.logs: dict[tuple[str, str], dict[str, Entry]] = {}
+        self.published: dict[tuple[str, str | None], dict[str, Packet]] = {}
 
     def create(self, namespace: str, room: str, data: Any, expires_at: int) -> bool:
         if (namespace, room) in self.heads:
@@ -265,14 +269,21 @@ class MemoryJournals:
             return None
         return JournalRecord(*self.heads[namespace, room], len(self.logs[namespace, room]))
 
-    def append(self, namespace: str, room: str, key: str, body: Any, at: int) -> tuple[Entry, bool]:
+    def append(
+        self, namespace: str, room: str, key: str, body: Any, at: int, published: tuple[str, str] | None = None
+    ) -> tuple[Entry, bool]:
         if (namespace, room) not in self.heads:
             raise JournalMissingError(room)
         if self.heads[namespace, room][1] <= at // 1000:
             raise JournalExpiredError(room)
         entries = self.logs[namespace, room]
         is_new = key not in entries
-        return entries.setdefault(key, Entry(key, len(entries) + 1, at, copy.deepcopy(body))), is_new
+        entry = entries.setdefault(key, Entry(key, len(entries) + 1, at, copy.deepcopy(body)))
+        if published and is_new:
+            offset, event = published
+            packets = self.published.setdefault((namespace, room), {})
+            packets[offset] = Packet(offset, event=event, entry=entry)
+        return entry, is_new
 
     def entries(self, namespace: str, room: str, before: int | None, limit: int) -> list[Entry]:
         entries = self.logs.get((namespace, room), {}).values()
@@ -281,6 +292,7 @@ class MemoryJournals:
     def delete(self, namespace: str, room: str) -> None:
         self.heads.pop((namespace, room), None)
         self.logs.pop((namespace, room), None)
+        self.published.pop((namespace, room), None)
         self._rooms.items.pop((namespace, room), None)
 
 
@@ -427,7 +439,7 @@ class World:
         self.journals = MemoryJournals(self.rooms)
         self.wire = MemoryWire()
         self.queue = MemoryQueue()
-        self.packets = MemoryPackets()
+        self.packets = MemoryPackets(self.journals)
         self.questions = MemoryQuestions()
         self.timers = MemoryTimers()
         self.on_sleep: Callable[[], None] | None = None

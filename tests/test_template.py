@@ -88,7 +88,7 @@ def test_frames_have_one_way(ingest: str) -> None:
 
 def test_the_queues_keep_what_fails(resources: dict[str, Any]) -> None:
     queues = of_type(resources, "AWS::SQS::Queue")
-    assert {name for name, queue in queues.items() if not queue.get("FifoQueue")} == {"Timers"}
+    assert {name for name, queue in queues.items() if not queue.get("FifoQueue")} == {"Timers", "DeadTimers"}
     for name in ("Queue", "Frames"):
         assert queues[name]["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
     for source in of_type(resources, "AWS::Lambda::EventSourceMapping").values():

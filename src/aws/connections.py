@@ -122,8 +122,12 @@ class DynamoConnections:
 
         return self._at_home(connection_id, update)
 
-    def handled(self, connection_id: str, number: int) -> None:
-        self._at_home(connection_id, lambda: Update().assign("handled", {"N": str(number)}))
+    def handled(self, connection_id: str, number: int, pending: tuple[str, ...] | None = None) -> None:
+        def update() -> Update:
+            update = Update().assign("handled", {"N": str(number)})
+            return update if pending is None else update.assign("pending", pack(pending))
+
+        self._at_home(connection_id, update)
 
     def leave(self, connection_id: str, namespace: str) -> bool:
         def update() -> Update:

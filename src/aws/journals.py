@@ -56,19 +56,23 @@ class DynamoJournals:
             return None
         return JournalRecord(unpack(head["data"]), int(head["expires"]["N"]), int(head["last"]["N"]))
 
-    def append(self, namespace: str, room: str, key: str, body: Any, at: int) -> tuple[Entry, bool]:
+    def append(
+        self, namespace: str, room: str, key: str, body: Any, at: int, published: tuple[str, str] | None = None
+    ) -> tuple[Entry, bool]:
         seq, expires = self._number(namespace, room, key, at)
         item = {
-            **_entry_key(namespace, room, key),
+            **entry_key(namespace, room, key),
             "seq": number(seq),
             "at": number(at),
             "body": pack(body),
             "ttl": number(expires + keys.JOURNAL_TTL),
         }
+        if published:
+            item |= {"offset": text(published[0]), "event": text(published[1])}
         existing = self._put(item)
         if existing is None:
             return Entry(key, seq, at, body), True
-        entry = _entry(existing)
+        entry = as_entry(existing)
         if entry == Entry(key, seq, at, body):
             return entry, True  # the SDK repeated a call whose answer was lost
         if entry.seq != seq:
@@ -87,7 +91,7 @@ class DynamoJournals:
                 ConsistentRead=True,
                 Limit=limit,
             )
-        return [_entry(item) for item in reversed(page["Items"])]
+        return [as_entry(item) for item in reversed(page["Items"])]
 
     def delete(self, namespace: str, room: str) -> None:
         with translated():
@@ -170,10 +174,12 @@ def _head(namespace: str, room: str) -> Item:
     return key(keys.of_room(namespace, room), keys.HEAD)
 
 
-def _entry_key(namespace: str, room: str, name: str) -> Item:
+def entry_key(namespace: str, room: str, name: str) -> Item:
+    """Return the key of a journal's entry."""
     return key(keys.of_room(namespace, room), keys.ENTRY + name)
 
 
-def _entry(item: Item) -> Entry:
+def as_entry(item: Item) -> Entry:
+    """Return the entry in an item."""
     name = item["sk"]["S"].removeprefix(keys.ENTRY)
     return Entry(name, int(item["seq"]["N"]), int(item["at"]["N"]), unpack(item["body"]))

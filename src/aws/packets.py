@@ -1,9 +1,13 @@
-"""The events that were sent to rooms, in DynamoDB: beside the room's members, and so gone with a room that burns."""
+"""The events that were sent to rooms, in DynamoDB: beside the room's members, and so gone with a room that burns.
+
+What was published is not written twice: the journal's entry has the packet's offset.
+"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from aws import keys
+from aws.journals import as_entry, entry_key
 from aws.table import Item, Table, key, number, pack, text, unpack
 from aws.updates import Update
 from server.records import Packet
@@ -18,8 +22,9 @@ class DynamoPackets:
     def write(self, packets: Sequence[tuple[str, str | None, Packet]], until: int) -> None:
         self._table.put_all([_as_item(*each, until) for each in packets])
 
-    def delay(self, namespace: str, room: str | None, offset: str, late: int) -> None:
-        Update().assign("late", number(late)).when(EXISTS).run(self._table, _key(namespace, room, offset))
+    def delay(self, namespace: str, room: str | None, offset: str, late: int, entry: str | None = None) -> None:
+        place = _key(namespace, room, offset) if entry is None else entry_key(namespace, room or "", entry)
+        Update().assign("late", number(late)).when(EXISTS).run(self._table, place)
 
     def since(self, namespace: str, room: str | None, offset: str) -> list[Packet]:
         items = self._table.query(
@@ -34,8 +39,38 @@ class DynamoPackets:
             },
             ConsistentRead=True,
         )
-        return [_as_packet(item) for item in items]
+        packets = [_as_packet(item) for item in items]
+        if room is not None:
+            packets += self._published(namespace, room, offset)
+        return sorted(packets, key=lambda packet: packet.offset)
 
+    def _published(self, namespace: str, room: str, offset: str) -> Iterator[Packet]:
+        items = self._table.query(
+            IndexName=keys.LOG_INDEX,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": text(keys.of_room(namespace, room))},
+            ScanIndexForward=False,
+            ConsistentRead=True,
+            Limit=PAGE,
+        )
+        earliest = int(offset[:11] or "0", 16) - DISORDER
+        for item in items:
+            if int(item["at"]["N"]) < earliest:
+                return
+            if "offset" in item and item["offset"]["S"] > offset:
+                yield Packet(
+                    item["offset"]["S"],
+                    late=int(item.get("late", {}).get("N", 0)),
+                    event=item["event"]["S"],
+                    entry=as_entry(item),
+                )
+
+
+PAGE = 50
+"""Entries that are read at once, from the last one back."""
+
+DISORDER = 5_000
+"""Milliseconds by which the numbers of a journal and the times of its entries may disagree."""
 
 EXISTS = "attribute_exists(pk)"
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from chat.rooms import MAX_ID, MAX_NAME, MAX_PEOPLE, MAX_TEXT, Refused, Rooms, as_message
+from chat.rooms import MAX_ID, MAX_NAME, MAX_PEOPLE, MAX_TEXT, Refused, Rooms
 from server import Server
 
 sio = Server()
@@ -45,6 +45,14 @@ def place_of(sid: str) -> tuple[str, dict[str, str]]:
 
 
 @sio.event
+def connect(sid: str, environ: dict[str, Any]) -> None:
+    """Whoever comes back is in the room again, and the others were told that they left."""
+    session = sio.get_session(sid) if sio.recovered(sid) else {}
+    if "room" in session:
+        sio.emit("joined", {"id": sid, "name": session["name"]}, room=session["room"], skip_sid=sid)
+
+
+@sio.event
 @answering
 def join(sid: str, data: dict[str, Any]) -> Answer:
     """Enter a room under a name; again is the same, and gets the room's state anew."""
@@ -79,9 +87,7 @@ def message(sid: str, data: dict[str, Any]) -> Answer:
     text = text_of(data, "text", MAX_TEXT, "bad_text", "A message")
     message_id = text_of(data, "id", MAX_ID, "bad_id", "A message's id")
     room, author = place_of(sid)
-    entry, is_new = rooms.append(room, message_id, author, text)
-    if is_new:
-        sio.emit("message", as_message(entry), room=room)
+    entry = rooms.say(room, message_id, author, text)
     return {"seq": entry.seq, "at": entry.at}
 
 
@@ -92,7 +98,7 @@ def typing(sid: str, data: Any = None, *_: Any) -> None:
     except Refused:
         return
     is_typing = bool(data.get("typing")) if isinstance(data, dict) else False
-    sio.emit("typing", {"id": author["id"], "typing": is_typing}, room=room, skip_sid=sid)
+    sio.emit("typing", {"id": author["id"], "typing": is_typing}, room=room, skip_sid=sid, volatile=True)
 
 
 @sio.event

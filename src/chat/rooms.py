@@ -80,17 +80,18 @@ class Rooms:
             record = self._sio.journal(room_id).read()
         return Room(room_id, record.data["title"], record.expires_at), record.data
 
-    def append(self, room_id: str, message_id: str, author: dict[str, str], text: str) -> tuple[Entry, bool]:
-        """Number a message; returns its entry, and whether it is new: the same id again is the same message."""
+    def say(self, room_id: str, message_id: str, author: dict[str, str], text: str) -> Entry:
+        """Number a message and send it to the room; the same id again is the same message, and is not sent twice."""
         with _refusing():
-            return self._sio.journal(room_id).append(message_id, {"from": author, "text": text})
+            entry, _ = self._sio.publish("message", message_id, {"from": author, "text": text}, room_id)
+        return entry
 
     def history(self, room_id: str) -> list[dict[str, Any]]:
         """Return the last messages, oldest first; no more than fit into an answer."""
         messages: list[dict[str, Any]] = []
         room = HISTORY_BYTES
         for entry in reversed(self._sio.journal(room_id).entries(limit=HISTORY)):
-            message = as_message(entry)
+            message = entry.as_json()
             room -= len(json.dumps(message))
             if room < 0:
                 break
@@ -114,11 +115,6 @@ class Rooms:
             for member in members:
                 self._sio.disconnect(member.sid)
         journal.delete()  # what was on its way in when the room went
-
-
-def as_message(entry: Entry) -> dict[str, Any]:
-    """Return an entry as the room's ``message`` event has it."""
-    return {"seq": entry.seq, "id": entry.key, **entry.body, "at": entry.at}
 
 
 @contextmanager

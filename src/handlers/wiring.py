@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import aws
-from server import Server, debug
+from server import AsyncServer, Emitter, Server, debug
 from server.engine import BEAT_PERIOD, Engine
 from server.recovery import Recovery
 
@@ -25,8 +25,10 @@ def load(path: str) -> Server:
     """Return the application that `path` (``module:attribute``) names; ValueError if it is none."""
     module, _, attribute = path.partition(":")
     server = getattr(importlib.import_module(module), attribute or "sio", None)
+    if isinstance(server, AsyncServer):
+        server = server.sync
     if not isinstance(server, Server):
-        raise ValueError(f"APP={path} does not name a server.Server")
+        raise ValueError(f"APP={path} does not name a server.Server or AsyncServer")
     return server
 
 
@@ -43,15 +45,28 @@ def engine(*clients: Callable[[], Any]) -> Engine:
     return engine
 
 
+def bind(emitter: Emitter) -> None:
+    """Bind an application, or an emitter, to AWS."""
+    debug.enable(os.environ.get("DEBUG", ""))
+    ports, window = aws.ports(), float(os.environ.get("RECOVERY_WINDOW") or 0)
+    # A connection may be lost for as long as this before the heartbeat sees it.
+    silence = _ping_interval() + _ping_timeout() + 2 * BEAT_PERIOD / 1000
+    emitter.bind(ports, Recovery(ports, window, silence) if window else None)
+
+
 def run(server: Server) -> Engine:
     """Bind an application to AWS; returns its engine."""
-    interval, timeout = float(os.environ["PING_INTERVAL"]), float(os.environ["PING_TIMEOUT"])
-    debug.enable(os.environ.get("DEBUG", ""))
-    ports, window = aws.ports(), float(os.environ.get("RECOVERY_WINDOW", "0"))
-    # A connection may be lost for as long as this before the heartbeat sees it.
-    silence = interval + timeout + 2 * BEAT_PERIOD / 1000
-    server.bind(ports, Recovery(ports, window, silence) if window else None)
-    return Engine(server, ping_interval=interval, ping_timeout=timeout, hold=float(os.environ.get("POLL_HOLD", "25")))
+    bind(server)
+    hold = float(os.environ.get("POLL_HOLD", "25"))
+    return Engine(server, ping_interval=_ping_interval(), ping_timeout=_ping_timeout(), hold=hold)
+
+
+def _ping_interval() -> float:
+    return float(os.environ.get("PING_INTERVAL", "120"))
+
+
+def _ping_timeout() -> float:
+    return float(os.environ.get("PING_TIMEOUT", "60"))
 
 
 def ready() -> None:

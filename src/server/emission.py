@@ -33,6 +33,7 @@ class Emission:
     skip: tuple[str, ...] = ()
     volatile: bool = False
     question: Question | None = None
+    published: tuple[str, str] | None = None  # its offset, and the key of the journal's entry by which it is kept
 
 
 def packet_frames(kind: PacketType, namespace: str, data: Any = None, id: int | None = None) -> list[str]:

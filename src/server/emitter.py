@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 from protocol.socketio import PacketType
@@ -20,7 +21,7 @@ from server.exceptions import CallError, NotBoundError, TimeoutError, UnknownSid
 from server.journal import Journal
 from server.outbox import MARGIN, group_of_connection
 from server.ports import Ports
-from server.records import Connection, Entry, Member, Question
+from server.records import Connection, Entry, Member, Question, is_polling
 from server.recovery import Recovery
 from server.remote import RemoteSocket
 from server.turn import Turn
@@ -201,14 +202,18 @@ class Emitter:
     def publish(
         self, event: str, key: str, body: dict[str, Any], room: str, namespace: str | None = None
     ) -> tuple[Entry, bool]:
-        """Append to a room's journal and send what was appended to the room, as one: ``{seq, id, at, **body}``.
+        """Append to a room's journal, and send what was appended to the room: ``{seq, id, at, **body}``.
 
-        The same key again is not sent twice. Returns and raises as `Journal.append`.
+        The entry is also what those get who come back. The same key again is not sent twice. Returns and raises as
+        `Journal.append`.
         """
+        journal = self.journal(room, namespace)
         with self.batch() as turn:
-            entry, is_new = self.journal(room, namespace).append(key, body)
+            offset = turn.next_offset()
+            entry, is_new = journal.append(key, body, published=(offset, event) if offset else None)
             if is_new:
-                turn.emit(self._emission(event, entry.as_json(), room, None, namespace))
+                emission = self._emission(event, entry.as_json(), room, namespace=namespace)
+                turn.emit(replace(emission, published=(offset, key)) if offset else emission)
         return entry, is_new
 
     def reply(
@@ -327,6 +332,15 @@ class Emitter:
             return turn.home(namespace or "/", sid).environ
 
     # ------------------------------------------------------------------ connections
+    def transport(self, sid: str, namespace: str | None = None) -> str:
+        """Return how a socket is connected: ``polling`` or ``websocket``."""
+        with self.batch() as turn:
+            return "polling" if is_polling(turn.home(namespace or "/", sid).id) else "websocket"
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, within this invocation, which is paid for meanwhile; it lasts 29 seconds at most."""
+        self.ports.sleep(seconds)
+
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Disconnect a socket from its namespace; its ``disconnect`` handler gets ``"server disconnect"``.
 

@@ -183,10 +183,11 @@ class Engine:
             )
             for packet in done:
                 self.dispatcher.dispatch(turn, connection, packet, number)
-            if number:
-                turn.keep(connection, assembly.frames)
-        if number and any(packet.type in _COUNTED for packet in done):
-            self._ports.connections.handled(connection.id, number)
+        if number:
+            # In one write: what waits has this frame in it, and it is not to be taken again.
+            pending = assembly.frames if assembly.frames != connection.pending else None
+            if pending is not None or any(packet.type in _COUNTED for packet in done):
+                self._ports.connections.handled(connection.id, number, pending)
         return turn.route_response
 
     def _feed(self, turn: Turn, connection: Connection, text: str) -> list[Packet]:

@@ -69,5 +69,9 @@ class JournalExpiredError(SocketIOError):
     """The room's journal is past its time."""
 
 
+class ServerlessError(SocketIOError, RuntimeError):
+    """What was asked for cannot be had without a process that stays."""
+
+
 class NotBoundError(SocketIOError, RuntimeError):
     """The server was used before ``bind`` gave it its ports."""

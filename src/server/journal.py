@@ -34,15 +34,15 @@ class Journal:
             raise JournalExpiredError(f"the journal of {self._where[1]!r} is past its time")
         return record
 
-    def append(self, key: str, body: Any) -> tuple[Entry, bool]:
+    def append(self, key: str, body: Any, *, published: tuple[str, str] | None = None) -> tuple[Entry, bool]:
         """Append an entry (JSON) under the next number; the same key again changes nothing.
 
         Returns the entry and whether this call made it. Raises JournalMissingError, JournalExpiredError, and
-        ValueError for a key that is empty, longer than 256 bytes, or not UTF-8.
+        ValueError for a key that is empty, longer than 256 bytes, or not UTF-8. `published` is for `Emitter.publish`.
         """
         if not 0 < len(key.encode()) <= MAX_KEY:
             raise ValueError(f"a key has 1 to {MAX_KEY} bytes, not {len(key.encode())}")
-        return self._ports.journals.append(*self._where, key, body, self._ports.now())
+        return self._ports.journals.append(*self._where, key, body, self._ports.now(), published)
 
     def entries(self, before: int | None = None, limit: int = 100) -> list[Entry]:
         """Return the last entries, oldest first; with ``before``, those with smaller numbers."""

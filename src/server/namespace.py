@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from server.registry import Space
 
 if TYPE_CHECKING:
+    from server.async_server import AsyncServer
     from server.server import Server
 
 # What has a `namespace` in the server's API, and is offered here without it.
@@ -32,6 +33,7 @@ _WITH_NAMESPACE = frozenset(
         "session",
         "sockets_join",
         "sockets_leave",
+        "transport",
     }
 )
 
@@ -44,7 +46,7 @@ class Namespace:
 
     def __init__(self, namespace: Space | None = None) -> None:
         self.namespace: Space = namespace or "/"
-        self.server: Server | None = None
+        self.server: Server | AsyncServer | None = None
 
     def handler_of(self, event: str) -> Callable[..., Any] | None:
         """Return the method for an event, None if there is none."""

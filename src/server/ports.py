@@ -55,8 +55,8 @@ class Connections(Protocol):
     def load_all(self, connection_ids: Sequence[str]) -> list[Connection]:
         """Return those of the connections that are open, as `load` does."""
 
-    def handled(self, connection_id: str, number: int) -> None:
-        """Note that the frame with this number of the queue was handled to its end."""
+    def handled(self, connection_id: str, number: int, pending: tuple[str, ...] | None = None) -> None:
+        """Note that the frame with this number of the queue was handled to its end, and what waits since (if new)."""
 
     def change(self, connection_id: str, change: Change) -> bool:
         """Write a handler's changes; False, and nothing written, if the connection is gone or being closed.
@@ -133,8 +133,8 @@ class Packets(Protocol):
     def write(self, packets: Sequence[tuple[str, str | None, Packet]], until: int) -> None:
         """Write events down, each with its namespace and room, to be kept until then."""
 
-    def delay(self, namespace: str, room: str | None, offset: str, late: int) -> None:
-        """Say of an event that it is late."""
+    def delay(self, namespace: str, room: str | None, offset: str, late: int, entry: str | None = None) -> None:
+        """Say of an event that it is late; `entry` is the key of one that was published."""
 
     def since(self, namespace: str, room: str | None, offset: str) -> list[Packet]:
         """Return the events after an offset (a consistent read)."""
@@ -168,9 +168,12 @@ class Journals(Protocol):
 
     def read(self, namespace: str, room: str) -> JournalRecord | None: ...
 
-    def append(self, namespace: str, room: str, key: str, body: Any, at: int) -> tuple[Entry, bool]:
+    def append(
+        self, namespace: str, room: str, key: str, body: Any, at: int, published: tuple[str, str] | None = None
+    ) -> tuple[Entry, bool]:
         """Give the body the next number, once for each key.
 
+        What is `published` is found as a packet as well, by this offset and with this event's name.
         Returns the entry and whether this call made it. Raises server.exceptions.JournalMissingError or
         JournalExpiredError.
         """

@@ -198,20 +198,6 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
-    """An event as it was sent to a room, for those who come back: its frames, and who did not get it.
-
-    ``late`` milliseconds after its offset's time it was with everybody who was there.
-    """
-
-    offset: str
-    frames: tuple[str, ...]
-    skip: tuple[str, ...] = ()
-    apart: tuple[str, ...] = ()
-    late: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Parked:
     """The socket of a client that may come back by its `pid` until then. ``silent``: the application knows nothing."""
 
@@ -245,3 +231,20 @@ class Entry:
     def as_json(self) -> dict[str, Any]:
         """Return the entry as `Emitter.publish` sends it; its body is an object."""
         return {"seq": self.seq, "id": self.key, **self.body, "at": self.at}
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """An event as it was sent to a room, for those who come back: its frames, and who did not get it.
+
+    What was published has the journal's ``entry`` and the ``event``'s name instead of frames. ``late`` milliseconds
+    after its offset's time it was with everybody who was there.
+    """
+
+    offset: str
+    frames: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    late: int = 0
+    event: str = ""
+    entry: Entry | None = None

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from protocol.socketio import PacketType
 from server.debug import scope
-from server.emission import Emission, spoken
+from server.emission import Emission, packet_frames, spoken
 from server.outbox import Outbox
 from server.ports import PortError, Ports
 from server.records import Connection, Dialect, Member, Membership, Packet, Parked, Stays, polling_id
@@ -199,22 +200,34 @@ class Log:
         self._ports = ports
         self.retention = retention
         self._offset = offset
-        self._unsettled: list[tuple[str, str | None, str]] = []  # namespace, room, offset
+        self._unsettled: list[tuple[str, str | None, str, str | None]] = []  # namespace, room, offset, entry's key
         self._began = 0
 
+    def next_offset(self) -> str:
+        """Return the offset of an event that is written down elsewhere, right now."""
+        return self._offset(self._ports.now())
+
     def write(self, emissions: Sequence[Emission]) -> list[str]:
-        """Write down the events that are kept; returns each one's offset."""
-        self._began = self._ports.now()
+        """Write down the events that are kept, unless they are already; returns each one's offset."""
+        now = self._ports.now()
         offsets: list[str] = []
         entries: list[tuple[str, str | None, Packet]] = []
         for emission in emissions:
-            offsets.append(offset := self._offset(self._began))
+            if emission.published:
+                offset, key = emission.published
+                self._began = min(self._began, time_of(offset)) if self._unsettled else time_of(offset)
+                self._unsettled += [(emission.namespace, room, offset, key) for room in emission.rooms]
+                offsets.append(offset)
+                continue
+            offsets.append(offset := self._offset(now))
             if not emission.volatile and emission.question is None:
                 packet = Packet(offset, emission.frames, emission.skip, emission.apart)
                 entries += [(emission.namespace, room, packet) for room in emission.rooms]
         if entries:
-            self._ports.packets.write(entries, self._began + self.retention)
-        self._unsettled += [(namespace, room, packet.offset) for namespace, room, packet in entries]
+            self._ports.packets.write(entries, now + self.retention)
+        if not self._unsettled:
+            self._began = now
+        self._unsettled += [(namespace, room, packet.offset, None) for namespace, room, packet in entries]
         return offsets
 
     @property
@@ -225,8 +238,8 @@ class Log:
     def delay(self, late: int = LATE) -> None:
         """Mark what was written as late, before it is."""
         unsettled, self._unsettled = self._unsettled, []
-        for namespace, room, offset in unsettled:
-            self._ports.packets.delay(namespace, room, offset, late)
+        for namespace, room, offset, entry in unsettled:
+            self._ports.packets.delay(namespace, room, offset, late, entry)
 
     def settled(self) -> None:
         """Everything was sent: what took too long is marked."""
@@ -266,6 +279,9 @@ def _places(parked: Parked) -> list[Membership]:
     return [Membership(parked.namespace, room, sid) for room in (sid, None, *rooms)]
 
 
-def frames_of(packet: Packet) -> list[str]:
+def frames_of(namespace: str, packet: Packet) -> list[str]:
     """Return a missed event's frames, as its client would have got them."""
-    return spoken(packet.frames, Dialect.OFFSETS, packet.offset)
+    frames: Sequence[str] = packet.frames
+    if packet.entry is not None:
+        frames = packet_frames(PacketType.EVENT, namespace, [packet.event, packet.entry.as_json()])
+    return spoken(frames, Dialect.OFFSETS, packet.offset)

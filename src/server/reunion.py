@@ -44,7 +44,7 @@ class Reunion:
                     self._server.reply(turn, connection, PacketType.CONNECT, namespace, data)
                     turn.resolve()
                     for packet in resumed.missed:
-                        turn.outbox.send(connection.id, frames_of(packet))
+                        turn.outbox.send(connection.id, frames_of(namespace, packet))
                     turn.outbox.flush()
         except Exception:
             self._server.ports.connections.park(parked)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 from protocol.socketio import PacketType
 from server.debug import scope
 from server.emitter import Emitter
-from server.exceptions import UnknownSidError
+from server.exceptions import ServerlessError, UnknownSidError
 from server.namespace import Namespace
 from server.reasons import SERVER_DISCONNECT
 from server.records import Connection
@@ -26,6 +26,7 @@ RECOVERED = "socketio.recovered"
 
 _SERVERLESS_OPTIONS = frozenset(
     {
+        "allow_upgrades",
         "async_handlers",
         "async_mode",
         "client_manager",
@@ -155,6 +156,13 @@ class Server(Emitter):
         """Let the middlewares of a namespace see an event; what they raise comes out."""
         for middleware in self._registry.middlewares(namespace, events=True):
             call(middleware, sid, event, *args)
+
+    def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> None:
+        """Raise ServerlessError: nothing goes on once an invocation has ended."""
+        raise ServerlessError(
+            "there is no process in which a background task could run: an invocation ends with its handler. A schedule "
+            "of the template can emit as the application does (aws.emitter), and so can what the task would wait for"
+        )
 
     # ------------------------------------------------------------------ connections
     def recovered(self, sid: str, namespace: str | None = None) -> bool:

@@ -26,6 +26,8 @@ class Log(Protocol):
 
     def write(self, emissions: Sequence[Emission]) -> list[str]: ...
 
+    def next_offset(self) -> str: ...
+
     def delay(self) -> None: ...
 
     def settled(self) -> None: ...
@@ -127,6 +129,10 @@ class Turn:
     def emit(self, emission: Emission) -> None:
         """Append an emit."""
         self._pending.append(emission)
+
+    def next_offset(self) -> str:
+        """Return an offset for an event that is about to be written down, and sent; "" where none are kept."""
+        return self._log.next_offset() if self._log else ""
 
     def send(self, connection: Connection, frames: Sequence[str]) -> None:
         """Append a packet that is no event, for one connection."""

@@ -262,6 +262,19 @@ class TestPackets:
         ports.packets.delay("/", "room", "0" * 25, 500)
         assert [each.late for each in ports.packets.since("/", "room", "")] == [500]
 
+    def test_what_was_published(self, ports: Ports) -> None:
+        ports.journals.create("/", "room", {}, 4_000_000_000)
+        offsets = [f"{NOW + n:011x}-00000000-0000000{n}" for n in range(4)]
+        ports.packets.write([("/", "room", Packet(offsets[2], ("x",)))], 4_000_000_000_000)
+        for n in (1, 3):
+            entry, _ = ports.journals.append("/", "room", f"k{n}", {"n": n}, NOW + n, (offsets[n], "said"))
+        ports.journals.append("/", "room", "other", {"n": 0}, NOW + 4)
+        ports.packets.delay("/", "room", offsets[3], 500, "k3")
+        found = ports.packets.since("/", "room", offsets[0])
+        assert [each.offset for each in found] == offsets[1:]
+        assert found[2] == Packet(offsets[3], late=500, event="said", entry=entry)
+        assert [each.offset for each in ports.packets.since("/", "room", offsets[1])] == offsets[2:]
+
     def test_they_are_no_members(self, ports: Ports) -> None:
         ports.packets.write([("/", room, Packet("0" * 25, ("x",))) for room in ("room", None)], 4_000_000_000_000)
         assert not ports.rooms.members("/", "room")
@@ -296,7 +309,7 @@ class TestQuestions:
         assert ports.questions.answer(8, "/", "a", ["430[]"], 0, NOW) is None
         asked = ports.questions.answer(7, "/", "a", ["430[1]"], 0, NOW)
         assert asked
-        assert (asked.waiting, asked.answers) == ({"b"}, {"a": ["430[1]"]})
+        assert (asked.waiting, asked.answers) == (frozenset({"b"}), {"a": ["430[1]"]})
         assert asked.question == self.ASKED.question
         assert ports.questions.answer(7, "/", "a", ["430[2]"], 0, NOW) is None, "said twice"
         assert ports.questions.read(7) == asked
@@ -341,3 +354,8 @@ class TestSeveral:
         connection = ports.connections.load("conn=")
         assert connection
         assert connection.handled == number
+        for pending in (('451-["e",{"_placeholder":true,"num":0}]',), ()):
+            ports.connections.handled("conn=", number + 1, pending)
+            connection = ports.connections.load("conn=")
+            assert connection
+            assert (connection.handled, connection.pending) == (number + 1, pending)

@@ -168,6 +168,25 @@ class TestComingBack:
         assert header.startswith('451-["e",{"_placeholder":true,"num":0},"')
         assert attachment == "bAg=="
 
+    def test_what_was_published(self, rig: Rig) -> None:
+        """It is kept by its journal alone."""
+        rig.sio.journal("room").create({}, 4_000_000_000)
+        person = Person(rig)
+        rig.sio.enter_room(person.sid, "room")
+        later(rig)
+        rig.sio.publish("said", "k1", {"text": "one"}, "room")
+        first = person.hear()
+        later(rig)
+        person.drop()
+        rig.sio.publish("said", "k2", {"text": "two"}, "room")
+        rig.sio.publish("said", "k2", {"text": "two"}, "room")
+        at = rig.world.clock
+        rig.sio.emit("then", room="room")
+        second = {"seq": 2, "id": "k2", "text": "two", "at": at}
+        assert person.come_back() == [["said", second], ["then"]]
+        assert [event[1]["seq"] for event in first] == [1]
+        assert sum(map(len, rig.world.packets.items.values())) == 1
+
     def test_what_was_not_for_it(self, rig: Rig) -> None:
         person = Person(rig)
         rig.sio.enter_room(person.sid, "apart")
