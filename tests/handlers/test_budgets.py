@@ -156,3 +156,63 @@ class TestPolling:
         # The move, what moves along, and the two places that every socket is in.
         assert functions.counted("message", frame("5")) == {"GetItem": 1, "UpdateItem": 2 + 2}
         assert functions.counted("message", frame('421["leave"]')) == {"GetItem": 1}
+
+
+class TestRecovery:
+    """The same where clients may come back to their sockets: the events that are kept cost a write."""
+
+    @pytest.fixture
+    def recovering(self, functions: Lambda, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+        monkeypatch.setenv("RECOVERY_WINDOW", "120")
+        room: str = request.getfixturevalue("room")
+        return room
+
+    def test_joining_a_namespace(self, functions: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RECOVERY_WINDOW", "120")
+        functions.invoke("connect", sample("connect"))
+        expected = {"GetItem": 1, "UpdateItem": 1, "BatchWriteItem": 1}
+        assert functions.counted("message", sample("message-connect")) == expected
+
+    def test_a_chat_message(self, functions: Lambda, recovering: str) -> None:
+        """No more than without: history and recovery are one write."""
+        cost = functions.counted("message", frame('421["message",{"id":"m1","text":"hi"}]'))
+        assert cost == {"GetItem": 1, "UpdateItem": 1, "PutItem": 1, "Query": 1, "PostToConnection": 1 + OTHERS}
+        assert all('"message"' in text and text.endswith('"]') for _, text in functions.posts), "with its offset"
+
+    def test_typing(self, functions: Lambda, recovering: str) -> None:
+        """It is volatile, and not kept."""
+        cost = functions.counted("message", sample("message-event"))
+        assert cost == {"GetItem": 1, "Query": 1, "PostToConnection": OTHERS}
+
+    def test_an_event_to_a_room(self, functions: Lambda, recovering: str) -> None:
+        """The leave notice is kept."""
+        cost = functions.counted("message", frame('421["leave",{}]'))
+        assert cost == {"GetItem": 1, "Query": 1, "UpdateItem": 1, "BatchWriteItem": 2, "PostToConnection": OTHERS}
+
+    def test_disconnect(self, functions: Lambda, recovering: str) -> None:
+        """What is kept of a socket goes with the batch that frees its places."""
+        cost = functions.counted("disconnect", sample("disconnect"))
+        assert cost.pop("PostToConnection") == OTHERS
+        assert cost == {"UpdateItem": 1, "Query": 1, "BatchWriteItem": 3}
+
+    def test_coming_back(self, functions: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The socket, the box, its places twice; a look at each room's events and at its journal."""
+        monkeypatch.setenv("RECOVERY_WINDOW", "120")
+        functions.invoke("connect", sample("connect"))
+        answer = functions.frame("40")
+        assert answer
+        pid = json.loads(answer[2:])["pid"]
+        functions.invoke("disconnect", sample("disconnect"))
+        functions.invoke("connect", sample("connect", connectionId="L0SM9cOFvHcCIh9="))
+        event = frame(f"40{json.dumps({'pid': pid})}")
+        event["requestContext"]["connectionId"] = "L0SM9cOFvHcCIh9="
+        cost = functions.counted("message", event)
+        # The namespace's room of all has no journal, and the socket's own room is looked up for one.
+        assert cost == {
+            "GetItem": 1,
+            "PutItem": 1,
+            "BatchWriteItem": 1,
+            "Query": 3,
+            "UpdateItem": 1 + 1 + 1 + 2,
+            "PostToConnection": 1,
+        }
