@@ -39,6 +39,7 @@ check: .venv/dev.stamp .venv-sam/stamp
 
 bench: .venv/dev.stamp $(BUNDLE)
 	$(BIN)/python -m bench.cold_start
+	$(BIN)/python -m bench.connect
 
 # What has to be fetched is fetched here: where the engine is, there may be no network.
 sam: .venv/dev.stamp browsers sam-build

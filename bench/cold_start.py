@@ -16,7 +16,7 @@ PAIRS = 9
 CLIENTS = {
     "connect": ("dynamodb", "sqs"),
     "message": ("dynamodb", "apigatewaymanagementapi"),
-    "disconnect": ("dynamodb", "apigatewaymanagementapi"),
+    "disconnect": ("dynamodb", "apigatewaymanagementapi"),  # direct; with a queue it is sqs
     "deliver": ("dynamodb", "sqs", "apigatewaymanagementapi"),
     "heartbeat": ("dynamodb", "apigatewaymanagementapi"),
 }

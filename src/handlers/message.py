@@ -7,7 +7,7 @@ from typing import Any
 from aws import clients
 from handlers import batch, wiring
 
-_engine = wiring.engine(clients.connections, clients.sqs)
+_engine = wiring.engine(clients.connections)
 
 MOST_RECEIVES = 3
 """Times that a frame is tried; the queue's redrive policy says the same."""
