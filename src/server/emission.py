@@ -48,9 +48,9 @@ def packet_frames(kind: PacketType, namespace: str, data: Any = None, id: int | 
 def with_id(frames: Sequence[str], id: int) -> tuple[str, ...]:
     """Return an event's frames with the id that asks for an acknowledgement."""
     header, *attachments = frames
-    # Before the event's array, and after the namespace, which may hold a bracket itself and ends with the first comma.
-    at = header.index("[", header.index(",") if "/" in header[: header.index("[")] else 0)
-    return (f"{header[:at]}{id}{header[at:]}", *attachments)
+    begin = _BEFORE_ID.match(header)
+    assert begin
+    return (f"{begin[0]}{id}{header[begin.end() :]}", *attachments)
 
 
 def spoken(frames: Iterable[str], dialect: Dialect, offset: str = "") -> list[str]:

@@ -6,8 +6,9 @@ pong. Everything else is for the tests to say.
 
 import base64
 import json
+import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ SHORT = 0.3
 POLLING = {"EIO": "4", "transport": "polling"}
 CLOSE, PING, PONG, NOOP = "1", "2", "3", "6"
 
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""httpx wants one, and to make its own takes longer than most tests."""
+
 UNKNOWN_TRANSPORT = {"code": 0, "message": "Transport unknown"}
 UNKNOWN_SESSION = {"code": 1, "message": "Session ID unknown"}
 BAD_METHOD = {"code": 2, "message": "Bad handshake method"}
@@ -39,10 +43,15 @@ UNSUPPORTED_VERSION = {"code": 5, "message": "Unsupported protocol version"}
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where it is, and whether it is this project's."""
+    """Where it is, whether it is this project's, and whether frames over WebSocket are handled in their order."""
 
     url: str
     ours: bool
+    ordered: bool = True
+
+    def serves_3(self) -> bool:
+        """Tell whether it serves Engine.IO 3. Node's does if told to, and takes every other version for 3 then."""
+        return self.ours or httpx.get(f"{self.url}{PATH}?EIO=3&transport=polling").status_code == 200
 
     def refuses(self, answer: httpx.Response, error: dict[str, Any]) -> None:
         """Assert that an answer is an error of the Engine.IO protocol: 400, and in Node's server this JSON."""
@@ -53,14 +62,20 @@ class Server:
 
 
 class Wire:
-    """What one test opens."""
+    """What one test opens, by a version of Engine.IO and as a client of some name (User-Agent; "" over WebSocket none).
 
-    def __init__(self, server: Server) -> None:
+    In version 3 it is a client that wants text alone (`b64`), so that both transports bring the same.
+    """
+
+    def __init__(self, server: Server, version: str = "4", agent: str = "Python") -> None:
         self.server = server
+        self.version = version
+        self.agent = agent
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._http = self._stack.enter_context(httpx.Client(base_url=self.server.url, timeout=2 * PATIENCE))
+        http = httpx.Client(base_url=self.server.url, timeout=2 * PATIENCE, verify=NO_TLS)
+        self._http = self._stack.enter_context(http)
         self._threads = self._stack.enter_context(ThreadPoolExecutor(4))
         return self
 
@@ -72,6 +87,7 @@ class Wire:
     ) -> httpx.Response:
         """Send one HTTP request."""
         content = body if isinstance(body, bytes) else body.encode()
+        headers = {"User-Agent": self.agent} | dict(headers or {})
         return self._http.request(method, PATH, params=dict(query), content=content, headers=headers)
 
     def later(self, call: Callable[..., httpx.Response], *args: Any) -> Future[httpx.Response]:
@@ -80,23 +96,32 @@ class Wire:
         wait([future], SHORT)
         return future
 
-    def polling(self) -> "Polling":
+    def query(self, transport: str, **query: str) -> dict[str, str]:
+        """Return the query of a request, with what `query` says over the usual; an empty value leaves it out."""
+        usual = {"EIO": self.version, "transport": transport} | ({"b64": "1"} if self.version == "3" else {})
+        return {name: value for name, value in (usual | query).items() if value}
+
+    def polling(self, **query: str) -> "Polling":
         """Open a session by long polling."""
-        answer = self.request("GET", POLLING)
+        answer = self.request("GET", self.query(transport="polling", **query))
         assert answer.status_code == 200, answer.text
-        polling = Polling(self, handshake_of(answer.text))
+        opening, *others = packets_of(answer.text, self.version)
+        polling = Polling(self, handshake_of(opening))
+        polling.heard += others
         self._stack.callback(polling.end)
         return polling
 
     def socket(self, **query: str) -> "Socket":
-        """Open a WebSocket, with what the query says over EIO=4 and transport=websocket; no packet is read yet."""
-        full = {"EIO": "4", "transport": "websocket"} | query
-        url = f"{self.server.url.replace('http', 'ws', 1)}{PATH}?{urlencode({k: v for k, v in full.items() if v})}"
-        return Socket(self._stack.enter_context(connect(url, open_timeout=PATIENCE, close_timeout=2, proxy=None)))
+        """Open a WebSocket, with what the query says over the usual; no packet is read yet."""
+        asked = urlencode(self.query(**{"transport": "websocket"} | query))
+        url = f"{self.server.url.replace('http', 'ws', 1)}{PATH}?{asked}"
+        agent = self.agent or None
+        connection = connect(url, open_timeout=PATIENCE, close_timeout=2, proxy=None, user_agent_header=agent)
+        return Socket(self, self._stack.enter_context(connection))
 
-    def websocket(self) -> "Socket":
+    def websocket(self, **query: str) -> "Socket":
         """Open a session by WebSocket."""
-        socket = self.socket()
+        socket = self.socket(**query)
         socket.handshake = handshake_of(socket.receive())
         return socket
 
@@ -133,8 +158,9 @@ class Talk:
 
     handshake: dict[str, Any]
 
-    def __init__(self) -> None:
-        self._heard: list[str] = []
+    def __init__(self, wire: Wire) -> None:
+        self.heard: list[str] = []
+        self._wire = wire
 
     @property
     def sid(self) -> str:
@@ -156,25 +182,35 @@ class Talk:
     def hear(self, count: int = 1) -> list[str]:
         """Return that many packets, the heartbeat left out: a ping is answered, a noop says nothing."""
         until = time.monotonic() + PATIENCE
-        while len(self._heard) < count:
-            assert time.monotonic() < until, f"{count} packets never came, but only {self._heard}"
+        while len(self.heard) < count:
+            assert time.monotonic() < until, f"{count} packets never came, but only {self.heard}"
             for packet in self.some():
                 if packet == PING:
                     self.say(PONG)
                 elif packet != NOOP:
-                    self._heard.append(packet)
-        heard, self._heard = self._heard[:count], self._heard[count:]
+                    self.heard.append(packet)
+        heard, self.heard = self.heard[:count], self.heard[count:]
         return heard
 
     def join(self, namespace: str = "/") -> str:
-        """Connect to a namespace; returns the socket's id in it."""
+        """Connect to a namespace; returns the socket's id in it. In version 3 it is in `/` without asking."""
         prefix = "" if namespace == "/" else namespace + ","
+        if self._wire.version == "3":
+            return self._join_3(prefix)
         self.say("40" + prefix)
         connected, auth = sorted(self.hear(2))
         assert connected.startswith(f'40{prefix}{{"sid":'), connected
         assert auth == f'42{prefix}["auth",{{}}]'
         sid: str = json.loads(connected[2 + len(prefix) :])["sid"]
         return sid
+
+    def _join_3(self, prefix: str) -> str:
+        if prefix:
+            self.say("40" + prefix)
+        connected, auth = sorted(self.hear(2))
+        assert connected == f"40{prefix}"
+        assert auth.startswith(f'42{prefix}["auth",')
+        return f"{prefix.rstrip(',')}#{self.sid}" if prefix else self.sid
 
     def watch(self, namespace: str = "/") -> None:
         """Have the application tell of every socket that leaves the namespace."""
@@ -187,8 +223,7 @@ class Polling(Talk):
     """A session by long polling."""
 
     def __init__(self, wire: Wire, handshake: dict[str, Any]) -> None:
-        super().__init__()
-        self._wire = wire
+        super().__init__(wire)
         self.handshake = handshake
 
     def get(self) -> httpx.Response:
@@ -201,12 +236,11 @@ class Polling(Talk):
 
     def post(self, *packets: str) -> httpx.Response:
         """Send packets in one request."""
-        return self.request("POST", SEPARATOR.join(packets))
+        return self.request("POST", payload(packets, self._wire.version))
 
     def request(self, method: str, body: str | bytes = "", **query: str) -> httpx.Response:
         """Send a request of this session, with what the query says over the usual; an empty value leaves it out."""
-        full = {**POLLING, "sid": self.sid, **query}
-        return self._wire.request(method, {name: value for name, value in full.items() if value}, body)
+        return self._wire.request(method, self._wire.query(**{"transport": "polling", "sid": self.sid} | query), body)
 
     def say(self, *packets: str) -> None:
         answer = self.post(*packets)
@@ -215,11 +249,12 @@ class Polling(Talk):
     def some(self) -> list[str]:
         answer = self.get()
         assert answer.status_code == 200, answer.text
-        return answer.text.split(SEPARATOR)
+        return packets_of(answer.text, self._wire.version)
 
     def closes(self, *, pings: bool = False) -> None:
         while (answer := self.get()).status_code == 200:
-            assert set(answer.text.split(SEPARATOR)) <= {CLOSE, NOOP, *[PING] * pings}, answer.text
+            said = packets_of(answer.text, self._wire.version)
+            assert set(said) <= {CLOSE, NOOP, *[PING] * pings}, said
         self._wire.server.refuses(answer, UNKNOWN_SESSION)
 
     def break_off(self, *packets: str) -> None:
@@ -239,9 +274,14 @@ class Polling(Talk):
 class Socket(Talk):
     """A WebSocket, and the session on it."""
 
-    def __init__(self, connection: ClientConnection) -> None:
-        super().__init__()
+    def __init__(self, wire: Wire, connection: ClientConnection) -> None:
+        super().__init__(wire)
         self._connection = connection
+
+    @property
+    def close_code(self) -> int | None:
+        """The code of the close frame that has come."""
+        return self._connection.close_code
 
     def send(self, packet: str) -> None:
         self._connection.send(packet)
@@ -265,6 +305,27 @@ class Socket(Talk):
 
     def close(self) -> None:
         self._connection.close()
+
+
+def payload(packets: Sequence[str], version: str = "4") -> str:
+    """Return packets as one body."""
+    if version == "4":
+        return SEPARATOR.join(packets)
+    return "".join(f"{len(packet.encode('utf-16-le')) // 2}:{packet}" for packet in packets)
+
+
+def packets_of(body: str, version: str = "4") -> list[str]:
+    """Return the packets in a body. In version 3 each comes after its length, as JavaScript counts characters."""
+    if version == "4":
+        return body.split(SEPARATOR)
+    packets, rest = [], body.encode("utf-16-le")
+    while rest:
+        digits = rest.decode("utf-16-le").partition(":")[0]
+        start = 2 * len(f"{digits}:")
+        end = start + 2 * int(digits)
+        packets.append(rest[start:end].decode("utf-16-le"))
+        rest = rest[end:]
+    return packets
 
 
 def handshake_of(packet: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Runs an application on python-socketio's own server: python -m tests.e2e.reference FILE.py:NAME PORT."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def main(application: str, port: int) -> None:
         server.serve_forever()
     except KeyboardInterrupt:
         server.server_close()
+        os._exit(0)  # a thread of its WebSockets may outlive its client, and would keep the process
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 """A server on in-memory ports, with clients that speak through it."""
 
 import json
+import re
 from typing import Any
 
+from protocol.engineio import SEPARATOR
 from server import Server
 from server.engine import Engine
+from server.polling import Polling
 from server.ports import Unavailable
 from server.recovery import Recovery
 from tests.memory import World
+
+HANDSHAKE = {"EIO": "4", "transport": "polling"}
 
 
 class Rig:
@@ -39,6 +44,12 @@ class Rig:
         for namespace in namespaces:
             client.join(namespace, auth)
         return client
+
+    def elsewhere(self) -> Engine:
+        """Return an engine that shares nothing with this one but the world: another process."""
+        sio = Server(namespaces="*")
+        sio.bind(self.world.ports)
+        return Engine(sio, ping_interval=120, ping_timeout=60)
 
     def run_queue(self) -> None:
         """Do what waits in the queue, and what that puts there; what fails comes back after a second."""
@@ -89,3 +100,39 @@ class Client:
         frames = wire.frames(self.id)
         wire.posts = [(to, frame) for to, frame in wire.posts if to != self.id]
         return frames
+
+
+class Poller:
+    """A client that polls."""
+
+    def __init__(self, rig: Rig, *namespaces: str) -> None:
+        self.rig = rig
+        self.polling = Polling(rig.sio)
+        self.opened = self.ask("GET", HANDSHAKE)
+        self.session: str = json.loads(self.opened[1:])["sid"]
+        self.sids: dict[str, str] = {}
+        for namespace in namespaces:
+            self.post("40" if namespace == "/" else f"40{namespace},")
+            (frame,) = self.poll()
+            self.sids[namespace] = json.loads(frame[frame.index("{") :])["sid"]
+
+    def ask(self, method: str, query: dict[str, str], body: bytes = b"") -> str:
+        return self.polling.answer(method, query, body, {"HTTP_X": "y"}, self.rig.world.deadline)
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {**HANDSHAKE, "sid": self.session}
+
+    def poll(self) -> list[str]:
+        return self.ask("GET", self.query).split(SEPARATOR)
+
+    def post(self, *frames: str) -> None:
+        assert self.ask("POST", self.query, SEPARATOR.join(frames).encode()) == "ok"
+
+
+def asked(client: Client) -> int:
+    """Return the id in the only frame that came, which asks."""
+    (frame,) = client.take()
+    found = re.match(r"42(?:/\w+,)?(\d+)\[", frame)
+    assert found, frame
+    return int(found[1])

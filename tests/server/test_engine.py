@@ -1,15 +1,14 @@
-"""A connection's life: opened, frames good and bad, the heartbeat, the queue, the end."""
+"""A connection's life: opened, frames good and bad, the end; and what comes from the queue."""
 
 import json
 
 import pytest
 
 from server.engine import GRACE, OPEN_PATIENCE
-from server.jobs import Open, Post, Reap, to_json
-from server.outbox import INLINE_LIMIT, PAUSES, SHARDS, Outbox
+from server.jobs import Open, Reap, to_json
 from server.ports import Gone, Rejected, Unavailable
 from server.records import Connection
-from tests.server.rig import Client, Rig
+from tests.server.rig import Rig
 
 QUERY = {"EIO": "4", "transport": "websocket"}
 
@@ -142,116 +141,6 @@ class TestFrames:
         assert not rig.world.connections.records
 
 
-class TestHeartbeat:
-    def test_pings_who_is_due(self, rig: Rig) -> None:
-        client = rig.client("/")
-        for minute in range(1, 9):
-            rig.world.clock += 60_000
-            rig.engine.beat(rig.world.deadline)
-            pings = client.take()
-            assert pings == (["2"] if minute % 2 == 0 else []), f"minute {minute}"
-            if pings:
-                client.send("3")
-
-    @pytest.mark.parametrize("jitter", [-20_000, 0, 20_000])
-    def test_a_schedule_that_is_not_punctual(self, rig: Rig, jitter: int) -> None:
-        client = rig.client("/")
-        rig.world.clock += 60_000 + jitter
-        rig.engine.beat(rig.world.deadline)
-        assert client.take() == []
-        rig.world.clock += 60_000
-        rig.engine.beat(rig.world.deadline)
-        assert client.take() == ["2"]
-
-    def test_a_missed_pong_ends_the_connection(self, rig: Rig) -> None:
-        heard: list[str] = []
-        rig.sio.on("disconnect", lambda sid, reason: heard.append(reason))
-        client = rig.client("/")
-        for _ in range(3):
-            assert not heard
-            rig.world.clock += 60_000
-            rig.engine.beat(rig.world.deadline)
-        assert heard == ["ping timeout"]
-        assert client.take() == ["2"]
-        assert rig.world.wire.closed == [client.id]
-        assert not rig.world.connections.records
-
-    @pytest.mark.parametrize("timeout", [1, 20, 30, 60])
-    @pytest.mark.parametrize("gap", [60_000, 91_000, 150_000, 400_000])
-    def test_nobody_is_closed_who_was_not_pinged(self, gap: int, timeout: float) -> None:
-        """Runs that come late, or not at all, are no fault of the client."""
-        rig = Rig(timeout=timeout)
-        client = rig.client("/")
-        for step in (60_000, 60_000, gap, 60_000, gap, gap):
-            rig.world.clock += step
-            rig.engine.beat(rig.world.deadline)
-            if "2" in client.take():
-                rig.world.clock += 100
-                client.send("3")
-        assert not rig.world.wire.closed
-
-    def test_a_pong_at_the_last_moment_counts(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-        client = rig.client("/")
-        for _ in range(2):
-            rig.world.clock += 60_000
-            rig.engine.beat(rig.world.deadline)
-        flush = Outbox.flush
-
-        def meanwhile(outbox: Outbox, caller: str | None = None) -> str | None:
-            rig.world.connections.touch(client.id, rig.world.clock)
-            return flush(outbox, caller)
-
-        rig.world.clock += 60_000
-        monkeypatch.setattr(Outbox, "flush", meanwhile)
-        rig.engine.beat(rig.world.deadline)
-        assert not rig.world.wire.closed
-        assert rig.world.connections.load(client.id)
-
-    def test_after_two_hours_a_session_that_polls_is_ended(self, rig: Rig) -> None:
-        """API Gateway does that to a WebSocket; what the table holds of a connection lasts no longer."""
-        heard: list[str] = []
-        rig.sio.on("disconnect", lambda sid, reason: heard.append(reason))
-        rig.client("/")
-        for _ in range(120):
-            assert not heard
-            rig.world.clock += 60_000
-            for name in list(rig.world.connections.records):
-                rig.world.connections.touch(name, rig.world.clock)
-            rig.engine.beat(rig.world.deadline)
-        assert heard == ["transport close"]
-
-    def test_who_joins_no_namespace_is_closed(self, rig: Rig) -> None:
-        client = rig.client()
-        rig.world.clock += 44_000
-        rig.engine.beat(rig.world.deadline)
-        assert not rig.world.wire.closed
-        rig.world.clock += 1_000
-        rig.engine.beat(rig.world.deadline)
-        assert rig.world.wire.closed == [client.id]
-
-    def test_a_short_interval(self) -> None:
-        rig = Rig(namespaces=["/"], interval=2, timeout=1)
-        client = rig.client("/")
-        rig.world.clock += 1_000
-        rig.engine.beat(rig.world.deadline)
-        assert client.take() == []
-        rig.world.clock += 1_000
-        rig.engine.beat(rig.world.deadline)
-        assert client.take() == ["2"]
-
-    def test_what_died_half_way_is_finished(self, rig: Rig) -> None:
-        """A close was claimed and never done: the heartbeat takes it over."""
-        heard: list[str] = []
-        rig.sio.on("disconnect", lambda sid, reason: heard.append(reason))
-        client = rig.client("/")
-        rig.world.connections.claim(client.id, at=rig.world.clock, born_before=rig.world.clock)
-        for _ in range(4):
-            rig.world.clock += 60_001
-            rig.engine.beat(rig.world.deadline)
-        assert heard == ["ping timeout"]
-        assert not rig.world.connections.records
-
-
 class TestEnding:
     def test_once_whoever_says_it(self, rig: Rig) -> None:
         heard: list[str] = []
@@ -376,113 +265,6 @@ class TestEnding:
         rig.sio.emit("e", room="room")
         rig.run_queue()
         assert ("/", "room") not in rig.world.rooms.items
-
-
-class TestOutbox:
-    def crowd(self, rig: Rig, size: int) -> list[Client]:
-        clients = [rig.client("/") for _ in range(size)]
-        for client in clients:
-            rig.sio.enter_room(client.sid, "room")
-        return clients
-
-    def test_the_last_frame_for_the_caller_rides_the_response(self, rig: Rig) -> None:
-        @rig.sio.event
-        def ask(sid: str) -> str:
-            rig.sio.emit("one", to=sid)
-            rig.sio.emit("two", to=sid)
-            return "answer"
-
-        client = rig.client("/")
-        answer = rig.engine.receive(client.id, '421["ask"]', rig.world.deadline)
-        assert client.take() == ['42["one"]', '42["two"]']
-        assert answer == '431["answer"]'
-
-    def test_no_answer_overtakes_a_frame_that_could_not_be_sent(self, rig: Rig) -> None:
-        @rig.sio.event
-        def ask(sid: str) -> str:
-            rig.sio.emit("one", to=sid)
-            return "answer"
-
-        client = rig.client("/")
-        rig.world.wire.faults[client.id] = [Unavailable("429")] * (len(PAUSES) + 1)
-        assert rig.engine.receive(client.id, '421["ask"]', rig.world.deadline) is None
-        assert client.take() == []
-        rig.run_queue()
-        assert client.take() == ['42["one"]', '431["answer"]']
-
-    def test_the_busy_are_tried_again(self, rig: Rig) -> None:
-        client = rig.client("/")
-        rig.world.wire.faults[client.id] = [Unavailable("429")] * len(PAUSES)
-        rig.sio.emit("e")
-        assert client.take() == ['42["e"]']
-        assert not rig.world.queue.jobs
-
-    def test_who_stays_busy_is_left_to_the_queue_and_then_closed(self, rig: Rig) -> None:
-        heard: list[str] = []
-        rig.sio.on("disconnect", lambda sid, reason: heard.append(reason))
-        client, other = rig.client("/"), rig.client("/")
-        rig.world.wire.faults[client.id] = [Unavailable("429")] * 1_000
-        rig.sio.emit("e")
-        assert other.take() == ['42["e"]'], "one busy recipient holds nobody up"
-        (job,) = rig.world.queue.parsed()
-        assert job == Post((client.id,), ('42["e"]',))
-        rig.run_queue()
-        assert heard == ["transport error"]
-        assert rig.world.wire.closed == [client.id]
-
-    def test_a_refused_frame_does_not_stop_the_next(self, rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-        client = rig.client("/")
-        rig.world.wire.faults[client.id] = [Rejected("413")]
-        with rig.sio.batch():
-            rig.sio.emit("one")
-            rig.sio.emit("two")
-        assert client.take() == ['42["two"]']
-        assert "is lost" in caplog.text
-
-    @pytest.mark.parametrize("size", [INLINE_LIMIT, INLINE_LIMIT + 1])
-    def test_a_large_room_goes_to_the_queue(self, rig: Rig, size: int) -> None:
-        clients = self.crowd(rig, size)
-        rig.sio.emit("e", room="room")
-        groups = {group for group, _ in rig.world.queue.jobs}
-        assert len(groups) == (0 if size == INLINE_LIMIT else SHARDS)
-        rig.run_queue()
-        assert all(client.take() == ['42["e"]'] for client in clients)
-
-    def test_order_holds_across_the_queue(self, rig: Rig) -> None:
-        """What a handler sends to one of a large room waits behind what it sent to the room."""
-        clients = self.crowd(rig, INLINE_LIMIT + 1)
-
-        @rig.sio.event
-        def say(sid: str) -> str:
-            rig.sio.emit("before", to=sid)
-            rig.sio.emit("room", room="room")
-            rig.sio.emit("after", to=sid)
-            return "ack"
-
-        first = clients[0]
-        first.emit("say", id=1)
-        assert first.take() == ['42["before"]']
-        rig.run_queue()
-        assert first.take() == ['42["room"]', '42["after"]', '431["ack"]']
-
-    def test_what_outlives_the_invocation_goes_to_the_queue(self, rig: Rig) -> None:
-        rig.sio.on("say", lambda sid: rig.sio.emit("e", skip_sid=sid))
-        client, other = rig.client("/"), rig.client("/")
-        rig.engine.receive(client.id, '42["say"]', rig.world.clock + 1_000)
-        assert other.take() == []
-        rig.run_queue()
-        assert other.take() == ['42["e"]']
-
-    def test_a_job_that_comes_too_late_in_an_invocation_is_put_back(self, rig: Rig) -> None:
-        with pytest.raises(Unavailable):
-            rig.engine.deliver(to_json(Post(("c",), ("42",))), rig.world.clock + 5_000)
-        assert not rig.world.wire.posts
-
-    def test_a_queue_that_fails_is_logged_not_raised(self, rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-        self.crowd(rig, INLINE_LIMIT + 1)
-        rig.world.queue.fault = Unavailable("down")
-        rig.sio.emit("e", room="room")
-        assert "jobs, which are lost" in caplog.text
 
 
 @pytest.mark.parametrize(

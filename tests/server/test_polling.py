@@ -9,37 +9,7 @@ import pytest
 from protocol.engineio import SEPARATOR
 from server.polling import MAX_PAYLOAD, OVERLAP, EngineError, Polling
 from server.records import MAX_LETTER, Box
-from tests.server.rig import Rig
-
-HANDSHAKE = {"EIO": "4", "transport": "polling"}
-
-
-class Poller:
-    """A client that polls."""
-
-    def __init__(self, rig: Rig, *namespaces: str) -> None:
-        self.rig = rig
-        self.polling = Polling(rig.sio)
-        self.opened = self.ask("GET", HANDSHAKE)
-        self.session: str = json.loads(self.opened[1:])["sid"]
-        self.sids: dict[str, str] = {}
-        for namespace in namespaces:
-            self.post("40" if namespace == "/" else f"40{namespace},")
-            (frame,) = self.poll()
-            self.sids[namespace] = json.loads(frame[frame.index("{") :])["sid"]
-
-    def ask(self, method: str, query: dict[str, str], body: bytes = b"") -> str:
-        return self.polling.answer(method, query, body, {"HTTP_X": "y"}, self.rig.world.deadline)
-
-    @property
-    def query(self) -> dict[str, str]:
-        return {**HANDSHAKE, "sid": self.session}
-
-    def poll(self) -> list[str]:
-        return self.ask("GET", self.query).split(SEPARATOR)
-
-    def post(self, *frames: str) -> None:
-        assert self.ask("POST", self.query, SEPARATOR.join(frames).encode()) == "ok"
+from tests.server.rig import HANDSHAKE, Poller, Rig
 
 
 @pytest.fixture
