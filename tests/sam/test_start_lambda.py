@@ -41,7 +41,7 @@ def test_two_people_talk_in_containers(remote: Remote) -> None:
     until(lambda: ["burned", {}] in pia.heard, "the room burns")
 
     ran = "\n".join(remote.functions.lines)
-    for handler in ("connect", "message", "disconnect", "deliver", "http"):
+    for handler in ("connect", "message", "disconnect", "http"):
         assert f"handlers.{handler}.handler" in ran, "and nothing of it ran in the gateway's own processes"
 
 
