@@ -35,7 +35,11 @@ def router(sio: Server, path: str = "/socket.io/", origins: str | None = None, c
     } - {""}
     routes = APIRouter()
 
-    @routes.api_route(path, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])  # Engine.IO has its own answer for each
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]  # Engine.IO has its own answer for each
+
+    @routes.api_route(path, methods=methods)
+    # A client may leave the slash out. FastAPI would redirect it to the HTTP API's own address, past a CDN.
+    @routes.api_route(path.rstrip("/") or path, methods=methods, include_in_schema=False)
     def serve(request: Request, body: Annotated[bytes, Depends(_body)]) -> Response:
         headers = _cors(request, allowed) | {"Cache-Control": "no-store"}
         query = dict(request.query_params)
@@ -50,6 +54,7 @@ def router(sio: Server, path: str = "/socket.io/", origins: str | None = None, c
         return PlainTextResponse(text, headers=headers, media_type=kind)
 
     @routes.options(path)
+    @routes.options(path.rstrip("/") or path, include_in_schema=False)
     def preflight(request: Request) -> Response:
         headers = _cors(request, allowed)
         if headers:

@@ -25,9 +25,10 @@ class Rig:
         interval: float = 120,
         timeout: float = 60,
         recovery: float = 0,
+        world: World | None = None,
         **options: Any,
     ) -> None:
-        self.world = World()
+        self.world = world or World()
         self.sio = sio or Server(**options)
         silence = interval + timeout + 120
         self.sio.bind(self.world.ports, Recovery(self.world.ports, recovery, silence) if recovery else None)
@@ -68,13 +69,13 @@ class Client:
     def __init__(self, rig: Rig, connection_id: str) -> None:
         self.id = connection_id
         self.sids: dict[str, str] = {}
-        self._rig = rig
+        self.rig = rig
         self._answers: list[str] = []
 
     def send(self, frame: str) -> None:
-        wire = self._rig.world.wire
+        wire = self.rig.world.wire
         before = len(wire.posts)
-        answer = self._rig.engine.receive(self.id, frame, self._rig.world.deadline)
+        answer = self.rig.engine.receive(self.id, frame, self.rig.world.deadline)
         assert len(wire.posts) >= before
         if answer is not None:
             wire.posts.append((self.id, answer))
@@ -96,7 +97,7 @@ class Client:
 
     def take(self) -> list[str]:
         """Return the frames that came since the last time."""
-        wire = self._rig.world.wire
+        wire = self.rig.world.wire
         frames = wire.frames(self.id)
         wire.posts = [(to, frame) for to, frame in wire.posts if to != self.id]
         return frames
