@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 
+from server.async_server import AsyncServer
 from server.debug import scope
 from server.polling import MAX_PAYLOAD, EngineError, Polling
 from server.ports import PortError
@@ -22,14 +23,17 @@ WITHOUT_LAMBDA = 29_000
 """Milliseconds that a request may take where no Lambda context tells."""
 
 
-def router(sio: Server, path: str = "/socket.io/", origins: str | None = None, client: Path | None = None) -> APIRouter:
+def router(
+    sio: Server | AsyncServer, path: str = "/socket.io/", origins: str | None = None, client: Path | None = None
+) -> APIRouter:
     """Return a router that serves long polling for `sio`.
 
     ``origins`` are those of other sites whose pages may connect: a list with commas, ``*`` for all, nothing for none;
     without it the environment decides (ALLOWED_ORIGINS). ``client`` is a file of the JavaScript client, to be served
     below the path, as every Socket.IO server does.
     """
-    polling = Polling(sio)
+    server = sio.sync if isinstance(sio, AsyncServer) else sio
+    polling = Polling(server)
     allowed = {
         origin.strip() for origin in (os.environ.get("ALLOWED_ORIGINS", "") if origins is None else origins).split(",")
     } - {""}
@@ -44,7 +48,7 @@ def router(sio: Server, path: str = "/socket.io/", origins: str | None = None, c
         headers = _cors(request, allowed) | {"Cache-Control": "no-store"}
         query = dict(request.query_params)
         try:
-            text = polling.answer(request.method, query, body, _environ(request), _deadline(request, sio))
+            text = polling.answer(request.method, query, body, _environ(request), _deadline(request, server))
         except EngineError as error:
             return JSONResponse({"code": error.code, "message": error.message}, error.status, headers)
         except PortError:
