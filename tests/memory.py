@@ -221,6 +221,11 @@ class MemoryQuestions:
         self.frames: dict[tuple[int, str], int] = {}  # which frame brought an answer
         self.closed: set[int] = set()
 
+    def end(self, number: int) -> bool:
+        is_first = number not in self.closed
+        self.closed.add(number)
+        return is_first
+
     def open(self, number: int, asked: Asked) -> bool:
         if number in self.items:
             return False

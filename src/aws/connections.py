@@ -172,9 +172,10 @@ class DynamoConnections:
 
     def remove(self, connection: Connection, places: Sequence[Membership], parked: Sequence[Parked] = ()) -> None:
         letters = [key(keys.of_connection(connection.id), keys.LETTER + name) for name in connection.letters]
-        self._table.write([*map(_as_item, parked)], [*map(place_key, places), *letters])
+        self._table.delete_all([*map(place_key, places), *letters])
         records = [connection.id, *([connection.origin] if connection.origin else [])]
-        self._table.delete_all([connection_key(each) for each in records])
+        # Only now may a client come back: its places are the same.
+        self._table.write([*map(_as_item, parked)], [connection_key(each) for each in records])
 
     def park(self, parked: Parked) -> None:
         self._table.put_all([_as_item(parked)])

@@ -21,6 +21,9 @@ IS_ASKED = "asked_in = :namespace AND due_at > :now AND attribute_not_exists(end
 # Somebody's answer has not come, and nobody has called the callback yet.
 IS_UNANSWERED = "attribute_exists(waiting) AND attribute_not_exists(ended_at)"
 
+# Nobody has called the callback yet.
+IS_OPEN = "attribute_not_exists(ended_at)"
+
 IS_FREE = "attribute_not_exists(pk)"
 
 
@@ -66,6 +69,9 @@ class DynamoQuestions:
             return asked
         item, is_done = Update().assign("ended_at", as_number(1)).when(IS_UNANSWERED).run(self._table, _key(number))
         return _as_asked(item) if is_done and item else None
+
+    def end(self, number: int) -> bool:
+        return Update().assign("ended_at", as_number(1)).when(IS_OPEN).run(self._table, _key(number))[1]
 
     def read(self, number: int) -> Asked | None:
         with translated():

@@ -26,8 +26,14 @@ class FifoQueue:
         self._url = url
 
     def put(self, jobs: Sequence[tuple[str, str]]) -> None:
+        failures: list[PortError] = []
         for batch in _batches(jobs):
-            self._send(batch)
+            try:
+                self._send(batch)
+            except PortError as error:  # the others may well be taken
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     def _send(self, batch: Sequence[tuple[str, str]]) -> None:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [

@@ -9,7 +9,13 @@ from handlers import wiring
 Record = dict[str, Any]
 
 
-def handle(records: Iterable[Record], do: Callable[[Record], None], urls: Iterable[str]) -> dict[str, Any]:
+NEEDED = 8_000
+"""Milliseconds that must be left of an invocation for another message: a killed function fails all of its batch."""
+
+
+def handle(
+    records: Iterable[Record], do: Callable[[Record], None], urls: Iterable[str], context: Any
+) -> dict[str, Any]:
     """Do what each record says, and return Lambda's partial batch response.
 
     One that failed holds back those of its group that follow it, and comes again in a second. `urls` are the queues'.
@@ -21,6 +27,8 @@ def handle(records: Iterable[Record], do: Callable[[Record], None], urls: Iterab
         group = record["attributes"].get("MessageGroupId", record["messageId"])
         try:
             if group not in stopped:
+                if context.get_remaining_time_in_millis() < NEEDED:
+                    raise TimeoutError("too little is left of this invocation for another message")
                 do(record)
                 continue
         except Exception:

@@ -15,4 +15,4 @@ def handler(event: wiring.Event, context: Any) -> dict[str, Any]:
     def deliver(record: batch.Record) -> None:
         _engine.deliver(record["body"], wiring.deadline(context))
 
-    return batch.handle(event["Records"], deliver, _urls)
+    return batch.handle(event["Records"], deliver, _urls, context)

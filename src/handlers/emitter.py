@@ -6,7 +6,7 @@
     sio.emit("news", {"text": "…"}, room="lobby")
 
 The environment names the stack, as its output Environment says it: TABLE, QUEUE_URL, TIMERS_URL, CONNECTIONS_URL,
-RECOVERY_WINDOW. A function needs the rights of the stack's ServerPolicy as well.
+RECOVERY_WINDOW, PING_INTERVAL, PING_TIMEOUT. A function needs the rights of the stack's ServerPolicy as well.
 """
 
 from handlers import wiring

@@ -136,7 +136,7 @@ class Acks:
             log.info("%s answered %d, which nobody waits for (any more)", sid, number)
         elif not asked.question.collects:
             self._run(asked.question, values)
-        elif not asked.waiting:
+        elif not asked.waiting and self._ports.questions.end(number):
             self._call(asked)
 
     def time_up(self, number: int) -> None:

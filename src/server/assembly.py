@@ -6,7 +6,7 @@ from protocol.engineio import PacketType as EnginePacketType
 from protocol.errors import ProtocolError
 from protocol.socketio import Packet, Pending
 
-MAX_PENDING = 200_000
+MAX_PENDING = 150_000
 """Bytes of what waits for attachments: it is in the connection's record, and each of its writes pays."""
 
 

@@ -1,19 +1,25 @@
 """Socket.IO packets to the application's handlers, and what the protocol answers for them."""
 
+import json
 import secrets
 from typing import Any
 
 from protocol.errors import ProtocolError
 from protocol.socketio import Packet, PacketType, split_query
 from server.debug import scope
+from server.emitter import MAX_ROOM
 from server.exceptions import ConnectionRefusedError, DisconnectedError, EventRefusedError
-from server.reasons import CLIENT_DISCONNECT
+from server.reasons import CLIENT_DISCONNECT, TRANSPORT_CLOSE
 from server.records import Connection, Dialect, Socket
 from server.reunion import Reunion
 from server.server import Server
 from server.turn import Turn
 
 log = scope("socket.io:client")
+
+
+MOST_NAMESPACES = 100
+"""Namespaces that one connection may be in; patterns and functions may fit any number."""
 
 
 class Dispatcher:
@@ -60,7 +66,8 @@ class Dispatcher:
         if connection.dialect is Dialect.EIO3:
             namespace, query = split_query(namespace)
             auth = auth or query or None
-        if not server.serves(namespace):
+        is_one_too_many = namespace not in connection.sockets and len(connection.sockets) >= MOST_NAMESPACES
+        if is_one_too_many or len(json.dumps(namespace)) > MAX_ROOM or not server.serves(namespace):
             error = {"message": "Invalid namespace"}
             server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, error)
             return
@@ -78,8 +85,9 @@ class Dispatcher:
             self._welcome(turn, connection, namespace, socket)
         refusal = self._refusal(namespace, socket.sid, connection.environ, auth)
         if refusal is None:
-            if not server.always_connect:
+            if not server.always_connect and namespace in connection.sockets:  # which the handler may have ended
                 self._welcome(turn, connection, namespace, socket)
+            self._confirm(turn, connection, namespace, socket)
             return
         if namespace in connection.sockets and turn.release(connection, namespace):
             turn.part(connection, namespace)
@@ -93,6 +101,15 @@ class Dispatcher:
             )
         else:
             server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, refusal)
+
+    def _confirm(self, turn: Turn, connection: Connection, namespace: str, socket: Socket) -> None:
+        """Write what the connect handler did; who closes the connection meanwhile does not know of this socket."""
+        try:
+            turn.settle()
+        except DisconnectedError:
+            if connection.sockets.get(namespace) is socket:
+                self._server.tell_gone(namespace, socket.sid, TRANSPORT_CLOSE)
+                del connection.sockets[namespace]
 
     def _new_socket(self, connection: Connection, namespace: str) -> Socket:
         if connection.dialect is Dialect.EIO3:  # whose client makes the id itself, of these

@@ -40,8 +40,6 @@ OUTSIDE = 20_000
 Callback = Callable[..., Any]
 Names = str | Sequence[str] | None
 
-_turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
-
 
 class SessionContext:
     """What ``with sio.session(sid) as session`` runs on: saves the session when the block ends well."""
@@ -66,6 +64,7 @@ class Emitter:
     """
 
     def __init__(self) -> None:
+        self._turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
         self._ports: Ports | None = None
         self._acks: Acks | None = None
         self._callbacks = Callbacks()
@@ -214,6 +213,10 @@ class Emitter:
             if is_new:
                 emission = self._emission(event, entry.as_json(), room, namespace=namespace)
                 turn.emit(replace(emission, published=(offset, key)) if offset else emission)
+                turn.send_out()  # whoever comes back finds it in the journal from now on
+            elif turn.again:
+                # The invocation before this one may not have come to it. Clients know it by its number.
+                turn.emit(self._emission(event, entry.as_json(), room, namespace=namespace, volatile=True))
         return entry, is_new
 
     def reply(
@@ -361,27 +364,25 @@ class Emitter:
 
         Inside a handler there is one already. What was emitted is sent when the block ends, also when it raises.
         """
-        if (turn := _turn.get()) is not None:
+        if (turn := self._turn.get()) is not None:
             yield turn
             return
         with self.run(self.turn(self.ports.now() + OUTSIDE + MARGIN)) as turn:
             yield turn
 
-    def turn(
-        self, deadline: int, caller: Connection | None = None, *, answers: bool = True, closing: bool = False
-    ) -> Turn:
-        """Return a new unit of work, for `run`."""
+    def turn(self, deadline: int, caller: Connection | None = None, **options: bool) -> Turn:
+        """Return a new unit of work, for `run`; see `Turn`."""
         keeper = self.recovery.log() if self.recovery else None
-        return Turn(self.ports, deadline, caller, answers=answers, closing=closing, keeper=keeper, asking=self.acks.ask)
+        return Turn(self.ports, deadline, caller, keeper=keeper, asking=self.acks.ask, **options)
 
     @contextmanager
     def run(self, turn: Turn) -> Iterator[Turn]:
         """Make a turn the current one; it ends with the block."""
-        token = _turn.set(turn)
+        token = self._turn.set(turn)
         try:
             yield turn
         finally:
-            _turn.reset(token)
+            self._turn.reset(token)
             turn.end()
 
 

@@ -113,15 +113,17 @@ class Engine:
         return engineio.encode_packet(handshake.packet())
 
     # ------------------------------------------------------------------ frames
-    def receive(self, connection_id: str, text: str, deadline: int, number: int = 0) -> str | None:
+    def receive(
+        self, connection_id: str, text: str, deadline: int, number: int = 0, *, again: bool = False
+    ) -> str | None:
         """Handle one frame; returns the last frame of the answer, if there is one.
 
-        With a `number` (in the queue, rising) frames come in their order, one at a time, and perhaps again; and the
+        With a `number` (in the queue, rising) frames come in their order, one at a time, and perhaps `again`; and the
         answer is sent. Without one they come as they do.
         """
         log.debug("%s <- %.500s", connection_id, text)
         try:
-            answer = self._receive(connection_id, text, deadline, number)
+            answer = self._receive(connection_id, text, deadline, number, again)
         except ProtocolError as error:
             log.warning("%s broke the protocol: %s", connection_id, error)
             self.close(connection_id, TRANSPORT_ERROR, deadline)
@@ -135,13 +137,13 @@ class Engine:
             log.debug("%s -> %.500s", connection_id, answer)
         return answer
 
-    def _receive(self, connection_id: str, text: str, deadline: int, number: int) -> str | None:
+    def _receive(self, connection_id: str, text: str, deadline: int, number: int, again: bool) -> str | None:
         if text[:1] == "b":  # how it goes on depends on the version
-            return self._message(connection_id, text, deadline, number)
+            return self._message(connection_id, text, deadline, number, again)
         packet = engineio.decode_packet(text)
         match packet.type:
             case EnginePacketType.MESSAGE:
-                return self._message(connection_id, text, deadline, number)
+                return self._message(connection_id, text, deadline, number, again)
             case EnginePacketType.PING if packet.data == "probe":
                 return self._offer(connection_id)
             case EnginePacketType.PING | EnginePacketType.PONG if packet.data != "probe":
@@ -166,14 +168,14 @@ class Engine:
             return None
         return answer_to(packet, dialect)
 
-    def _message(self, connection_id: str, text: str, deadline: int, number: int) -> str | None:
+    def _message(self, connection_id: str, text: str, deadline: int, number: int, again: bool) -> str | None:
         connection = self._find(connection_id, deadline)
         if connection is None:
             return None
         if number and number <= connection.handled:
             log.info("frame %d of %s was handled before", number, connection_id)
             return None
-        turn = self._server.turn(deadline, connection, answers=not number)
+        turn = self._server.turn(deadline, connection, answers=not number, again=again)
         with self._server.run(turn):
             if _may_overtake_open(connection, self._ports.now()) and not number:
                 turn.outbox.detour(connection_id)
@@ -360,11 +362,12 @@ class Engine:
         outbox = Outbox(self._ports, deadline)
         ping = engineio.encode_packet(engineio.Packet(EnginePacketType.PING))
         ended: list[tuple[Beat, str, int | None]] = []
+        forgotten: list[str] = []
         for beat in self._ports.connections.beats():
             now = self._ports.now()
             if beat.pid:
-                if now > beat.born and (parked := self._ports.connections.unpark(beat.pid)):
-                    self.reunion.bury(parked, deadline)
+                if now > beat.born:
+                    forgotten.append(beat.pid)
             elif self._missed_its_pong(beat, runs, now):
                 ended.append((beat, PING_TIMEOUT, beat.seen))
             elif (not beat.joined and now - beat.born >= CONNECT_TIMEOUT) or now - beat.born >= LONGEST:
@@ -380,6 +383,14 @@ class Engine:
                     self.drop(beat.connection_id)
             except PortError:
                 log.exception("%s could not be closed; the next heartbeat tries again", beat.connection_id)
+        for pid in forgotten:
+            if self._ports.now() > deadline - MARGIN:
+                break  # the next heartbeat goes on
+            try:
+                if parked := self._ports.connections.unpark(pid):
+                    self.reunion.bury(parked, deadline)
+            except PortError:
+                log.exception("a client that stayed away could not be reported")
 
     def _is_due(self, beat: Beat, at: int) -> bool:
         return at - beat.seen + self._slack >= self._interval
@@ -399,7 +410,7 @@ VERSIONS = (str(engineio.PROTOCOL), str(engineio3.PROTOCOL))
 
 _TRANSPORTS = ("websocket", "polling")  # Dart's client says polling unless told, and means the upgrade it asks for
 
-_COUNTED = (PacketType.EVENT, PacketType.ACK)  # the others are the same twice
+_COUNTED = (PacketType.EVENT, PacketType.ACK, PacketType.DISCONNECT)  # CONNECT is the same twice
 
 _PYTHON_TIME = re.compile(r"[0-9]+\.[0-9]+")
 

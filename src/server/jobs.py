@@ -1,7 +1,7 @@
 """What waits in the queue, as values and as JSON."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -66,6 +66,27 @@ _READERS: dict[str, Callable[[dict[str, Any]], Job]] = {
     "TimeUp": lambda job: TimeUp(job["number"]),
     "Reap": lambda job: Reap(job["connection_id"], tuple(Membership(**each) for each in job["memberships"])),
 }
+
+
+MOST_BYTES = 200_000
+"""Of the frames in one job, as the queue holds them: a message has 256 KB at most, recipients included."""
+
+
+def parts(job: Job) -> Iterator[Job]:
+    """Yield a job in as many parts as the queue needs, in order; a frame that is too large for it goes by itself."""
+    if not isinstance(job, Post):
+        yield job
+        return
+    some: list[str] = []
+    room = MOST_BYTES
+    for frame in job.frames:
+        size = len(json.dumps(frame))
+        if some and size > room:
+            yield Post(job.to, tuple(some))
+            some, room = [], MOST_BYTES
+        some.append(frame)
+        room -= size
+    yield Post(job.to, tuple(some))
 
 
 def to_json(job: Job) -> str:

@@ -147,7 +147,9 @@ class Outbox:
             if rest and to == caller and last is not None:
                 rest, last = [*rest, last], None
             if rest:
-                leftovers.append((group_of_connection(to), jobs.Post((to,), tuple(rest))))
+                # What comes later in this invocation waits behind it.
+                group = self._detours.setdefault(to, group_of_connection(to))
+                leftovers.append((group, jobs.Post((to,), tuple(rest))))
         self._enqueue([*leftovers, *self._jobs])
         self._frames, self._jobs, self._volatile = {}, [], {}
         return last
@@ -205,7 +207,7 @@ class Outbox:
         if not entries:
             return
         try:
-            self._ports.queue.put([(group, jobs.to_json(job)) for group, job in entries])
+            self._ports.queue.put([(group, jobs.to_json(part)) for group, job in entries for part in jobs.parts(job)])
         except PortError:
             log.exception("the queue refused %d jobs, which are lost", len(entries))
 

@@ -92,7 +92,7 @@ class Connections(Protocol):
     def remove(self, connection: Connection, places: Sequence[Membership], parked: Sequence[Parked] = ()) -> None:
         """Delete a connection's places and what waits for it, then its record and that of its origin.
 
-        What is kept of its sockets is written with the first.
+        What is kept of its sockets is written once the places are free.
         """
 
     def unpark(self, pid: str) -> Parked | None:
@@ -155,6 +155,9 @@ class Questions(Protocol):
 
     def close(self, number: int, at: int) -> Asked | None:
         """End a question whose time is up; returns it, or None if it is over. Before its time it is left as it is."""
+
+    def end(self, number: int) -> bool:
+        """End a question that everybody has answered; False if it has ended."""
 
     def read(self, number: int) -> Asked | None:
         """Return a question (a consistent read)."""

@@ -20,7 +20,7 @@ from protocol.socketio import PacketType
 from server.debug import scope
 from server.emission import Emission, packet_frames, spoken
 from server.outbox import Outbox
-from server.ports import PortError, Ports
+from server.ports import PortError, Ports, Unavailable
 from server.records import Connection, Dialect, Member, Membership, Packet, Parked, Stays, polling_id
 
 log = scope("socket.io:recovery")
@@ -133,17 +133,31 @@ class Recovery:
             polling_id(secrets.token_urlsafe(15)), connection.session, self._ports.now(), offered=connection.id
         )
         self._ports.connections.open(box)
-        cut = self._enter(parked, box)
-        packets = list(self._packets(parked, cut, time_of(offset) if offset else parked.socket.at))
-        missed = _missed(packets, offset, cut)
-        if missed is None:
-            log.info("%s does not get its socket back: too much was sent as its connection broke", connection.id)
-            self._ports.rooms.leave(_places(parked))
-            yield None
-            return
-        yield Resumed(parked, missed)
-        self._hand_over(box, connection)
-        self._ports.rooms.rehome(_places(parked), connection.id)
+        is_done = False
+        try:
+            cut = self._enter(parked, box)
+            packets = list(self._packets(parked, cut, time_of(offset) if offset else parked.socket.at))
+            missed = _missed(packets, offset, cut)
+            if missed is None:
+                log.info("%s does not get its socket back: too much was sent as its connection broke", connection.id)
+                yield None
+                return
+            yield Resumed(parked, missed)
+            self._hand_over(box, connection)
+            self._ports.rooms.rehome(_places(parked), connection.id)
+            is_done = True
+        finally:
+            if not is_done:
+                self._ports.rooms.leave(_places(parked))
+                self._ports.connections.remove(box, [])
+
+    def send(self, connection_id: str, frames: Sequence[str]) -> None:
+        """Send frames now; Unavailable if the client does not take them: what comes behind must not be first."""
+        outbox = Outbox(self._ports, self._ports.now() + LATE, last_try=True)
+        outbox.send(connection_id, frames)
+        outbox.flush()
+        if outbox.stuck:
+            raise Unavailable(f"{connection_id} takes no frames")
 
     def _enter(self, parked: Parked, box: Connection) -> str:
         """Take the places; returns the offset up to which events are read, and after which they are sent there."""
@@ -187,9 +201,8 @@ class Recovery:
             waiting = self._ports.mailboxes.lock(box.id, connection.id, holder, self._ports.now())
             if waiting is None:
                 raise PortError(f"{box.id}, which held what came for {connection.id}, is gone")
-            outbox = Outbox(self._ports, self._ports.now() + LATE, last_try=True)
-            outbox.send(connection.id, self._ports.mailboxes.read(box.id, waiting.letters))
-            outbox.flush()
+            if waiting.letters:
+                self.send(connection.id, self._ports.mailboxes.read(box.id, waiting.letters))
             self._ports.mailboxes.discard(box.id, holder, waiting.letters)
 
 

@@ -70,7 +70,7 @@ class Registry:
         """Return the handler, to be called with the socket id and the event's arguments."""
         for where, told in _places(self._functions, namespace):
             handlers = self._functions[where]
-            if event in handlers:
+            if event in handlers and event != ANY:  # an event of a client's may be called so
                 return partial(handlers[event], *told)
             if ANY in handlers and event not in RESERVED_EVENTS:
                 return partial(handlers[ANY], event, *told)

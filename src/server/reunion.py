@@ -6,8 +6,9 @@ from typing import Any
 
 from protocol.socketio import PacketType
 from server.debug import scope
+from server.emission import packet_frames
 from server.exceptions import ConnectionRefusedError
-from server.reasons import SERVER_DISCONNECT, TRANSPORT_CLOSE
+from server.reasons import SERVER_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from server.records import Connection, Parked
 from server.recovery import Recovery, frames_of
 from server.server import RECOVERED, Server
@@ -36,19 +37,25 @@ class Reunion:
         if parked is None:
             log.info("%s shows a pid that is unknown, or too old", connection.id)
             return False
+        resumed = None
         try:
             with recovery.resume(connection, parked, offset) as resumed:
                 if resumed is not None:
+                    turn.send_out()  # what came before, for a client that polls
                     turn.join(connection, namespace, replace(parked.socket), parked.stays)
+                    turn.settle()
                     data = {"sid": parked.socket.sid, "pid": parked.pid}
-                    self._server.reply(turn, connection, PacketType.CONNECT, namespace, data)
-                    turn.resolve()
-                    for packet in resumed.missed:
-                        turn.outbox.send(connection.id, frames_of(namespace, packet))
-                    turn.outbox.flush()
-        except Exception:
+                    missed = [frame for packet in resumed.missed for frame in frames_of(namespace, packet)]
+                    recovery.send(connection.id, [*packet_frames(PacketType.CONNECT, namespace, data), *missed])
+        except Exception as error:
+            # Half a recovery is none: the client comes back once more, and finds its socket as it was.
+            log.warning("%s did not get its socket back, and is closed: %s", connection.id, error)
+            connection.sockets.pop(namespace, None)
+            self._server.ports.connections.leave(connection.id, namespace)
             self._server.ports.connections.park(parked)
-            raise
+            turn.outbox.silence(connection.id)
+            self._close(connection.id, TRANSPORT_ERROR, turn.deadline)
+            return True
         log.debug("%s is %s again: %d missed", connection.id, parked.socket.sid, len(resumed.missed) if resumed else -1)
         if resumed is None:
             self.bury(parked, turn.deadline)
@@ -67,7 +74,10 @@ class Reunion:
             homes = [each.connection_id for each in ports.rooms.members(namespace, place.sid) if each.sid == place.sid]
             for home in homes:
                 parked = self._take_from(home, namespace, pid, turn.deadline)
-        if parked is None or parked.namespace != namespace:
+        if parked is None:
+            return None
+        if parked.namespace != namespace:
+            ports.connections.park(parked)  # it is not for this one to take
             return None
         if parked.until < ports.now():
             self.bury(parked, turn.deadline)

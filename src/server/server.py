@@ -128,6 +128,8 @@ class Server(Emitter):
 
     def register_namespace(self, namespace: Namespace) -> None:
         """Register a class-based namespace."""
+        if hasattr(namespace, "trigger_event"):
+            raise ServerlessError('trigger_event() is not called here: register a handler of all events (on_* or "*")')
         namespace.server = self
         self._registry.add_class(namespace)
 
@@ -184,14 +186,17 @@ class Server(Emitter):
             self.reply(turn, connection, PacketType.DISCONNECT, space)
             self.leave(turn, connection, space, SERVER_DISCONNECT)
 
-    def leave(self, turn: Turn, connection: Connection, namespace: str, reason: str) -> None:
-        """Tell the application that a socket is gone, then free its places; once, however many turns say so."""
-        if not turn.release(connection, namespace):
-            return
-        sid = connection.sockets[namespace].sid
+    def tell_gone(self, namespace: str, sid: str, reason: str) -> None:
+        """Call the ``disconnect`` handler."""
         try:
             self.trigger("disconnect", namespace, sid, reason)
         except Exception:
             log.exception("the disconnect handler of %s failed", namespace)
+
+    def leave(self, turn: Turn, connection: Connection, namespace: str, reason: str) -> None:
+        """Tell the application that a socket is gone, then free its places; once, however many turns say so."""
+        if not turn.release(connection, namespace):
+            return
+        self.tell_gone(namespace, connection.sockets[namespace].sid, reason)
         if namespace in connection.sockets:
             turn.part(connection, namespace)

@@ -16,6 +16,10 @@ from server.records import Change, Connection, Dialect, Member, Membership, Sock
 log = scope("socket.io:room")
 
 
+MOST_STAYS = 20
+"""Ended stays in one room that are kept; a client that comes and goes must not fill its connection's record."""
+
+
 class Log(Protocol):
     """Where emits are written down before they are sent; see `server.recovery.Log`."""
 
@@ -44,7 +48,8 @@ class Turn:
 
     What is sent waits as well, until the end or until a socket enters or leaves a room: then emits are written down,
     whom they reach is looked up, and the outbox has them. With ``answers`` the caller's last frame rides a route
-    response; with ``closing`` the caller is on its way out.
+    response; with ``closing`` the caller is on its way out; ``again`` tells that another invocation began this, and may
+    have come to any point.
     """
 
     def __init__(
@@ -55,10 +60,12 @@ class Turn:
         *,
         answers: bool = True,
         closing: bool = False,
+        again: bool = False,
         keeper: Log | None = None,
         asking: Asking | None = None,
     ) -> None:
         self.ports = ports
+        self.again = again
         self.deadline = deadline
         self.outbox = Outbox(ports, deadline)
         self.closing = closing
@@ -238,23 +245,25 @@ class Turn:
 
     def release(self, connection: Connection, namespace: str) -> bool:
         """Take the right to end a socket, which only one turn gets: a frame and `$disconnect` may run at once."""
+        self.resolve()
         if self._is_closing(connection) or namespace in self._change(connection).joined:
             return True
         return self.ports.connections.leave(connection.id, namespace)
 
     def part(self, connection: Connection, namespace: str) -> None:
         """Take the connection's socket out of a namespace, once released, and out of all its rooms there."""
+        sid = connection.sockets[namespace].sid
+        was_written = self._change(connection).joined.pop(namespace, None) is None
+        self._entering = [entry for entry in self._entering if (entry[0], entry[2].sid) != (namespace, sid)]
         self.resolve()
-        sid = connection.sockets.pop(namespace).sid
-        del self._homes[namespace, sid]
+        del connection.sockets[namespace], self._homes[namespace, sid]
         rooms = {room for space, room in connection.rooms if space == namespace}
         change = self._change(connection)
         for where in [where for where in connection.stays if where[0] == namespace]:
             del connection.stays[where]
             change.stays[where] = ()
         change.data.pop(namespace, None)
-        self._entering = [entry for entry in self._entering if (entry[0], entry[2].sid) != (namespace, sid)]
-        if change.joined.pop(namespace, None) is None:  # else nothing of it was written yet
+        if was_written:
             self._leave(connection, [Membership(namespace, room, sid) for room in (sid, None, *rooms)])
 
     def enter(self, connection: Connection, namespace: str, room: str, info: Any) -> None:
@@ -291,7 +300,7 @@ class Turn:
             stays = () if leaves else ((begun, 0, None),)
         else:
             past = tuple(stay for stay in stays if stay[1] > now - self._log.retention)
-            stays = (*past, (begun, now, None) if leaves else (begun, 0, info))
+            stays = (*past[-MOST_STAYS:], (begun, now, None) if leaves else (begun, 0, info))
         if stays != connection.stays.get(where, ()):
             connection.stays[where] = self._change(connection).stays[where] = stays
 
@@ -333,12 +342,13 @@ class Turn:
             for room in rooms
             if member.connection_id in gone
         ]
-        if not ghosts:
-            return
-        self.ports.rooms.leave(ghosts)
-        if self.caller and self.caller.id in gone and not self.closing:
+        if ghosts:
+            self.ports.rooms.leave(ghosts)
+        is_caller_gone = self.caller is not None and self.caller.id in gone and not self.closing
+        if self.caller and is_caller_gone and (ghosts or changes[self.caller.id].joined):
             self.outbox.silence(self.caller.id)
-            self._pending.clear()  # what they say of the caller is not true
+            # What they say of the caller is not true; what is in a journal is so.
+            self._pending = [each for each in self._pending if isinstance(each, Emission) and each.published]
             raise DisconnectedError(f"connection {self.caller.id} closed meanwhile, or changed at the same time")
 
     def _write(self, connection_id: str, change: Change) -> bool:
