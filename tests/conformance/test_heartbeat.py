@@ -27,7 +27,7 @@ def next_packet(talk: Talk) -> str:
 
 
 def time_out(watcher: Talk, sids: Iterable[str]) -> None:
-    """Wait until these sockets are gone, and others as may be."""
+    """Wait until these sockets are gone for want of an answer, whoever goes as well."""
     missing = {f'42["gone","{sid}","ping timeout"]' for sid in sids}
     while missing:
         missing.discard(watcher.hear(1)[0])

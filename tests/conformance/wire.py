@@ -67,8 +67,9 @@ class Wire:
     In version 3 it is a client that wants text alone (`b64`), so that both transports bring the same.
     """
 
-    def __init__(self, server: Server, version: str = "4", agent: str = "Python") -> None:
+    def __init__(self, server: Server, version: str = "4", agent: str = "Python", path: str = PATH) -> None:
         self.server = server
+        self.path = path
         self.version = version
         self.agent = agent
         self._stack = ExitStack()
@@ -88,7 +89,7 @@ class Wire:
         """Send one HTTP request."""
         content = body if isinstance(body, bytes) else body.encode()
         headers = {"User-Agent": self.agent} | dict(headers or {})
-        return self._http.request(method, PATH, params=dict(query), content=content, headers=headers)
+        return self._http.request(method, self.path, params=dict(query), content=content, headers=headers)
 
     def later(self, call: Callable[..., httpx.Response], *args: Any) -> Future[httpx.Response]:
         """Begin a request that will wait, and return once it does."""
@@ -114,7 +115,7 @@ class Wire:
     def socket(self, **query: str) -> "Socket":
         """Open a WebSocket, with what the query says over the usual; no packet is read yet."""
         asked = urlencode(self.query(**{"transport": "websocket"} | query))
-        url = f"{self.server.url.replace('http', 'ws', 1)}{PATH}?{asked}"
+        url = f"{self.server.url.replace('http', 'ws', 1)}{self.path}?{asked}"
         agent = self.agent or None
         connection = connect(url, open_timeout=PATIENCE, close_timeout=2, proxy=None, user_agent_header=agent)
         return Socket(self, self._stack.enter_context(connection))
@@ -217,6 +218,17 @@ class Talk:
         prefix = "" if namespace == "/" else namespace + ","
         self.say(f'42{prefix}0["watch"]')
         assert self.hear(1) == [f"43{prefix}0[]"]
+
+    def see_off(self, sid: str, namespace: str = "/") -> tuple[str, list[str]]:
+        """Wait, as a watcher, until a socket has left; returns the reason, and what else came but for other leavers."""
+        prefix = "42" if namespace == "/" else f"42{namespace},"
+        others: list[str] = []
+        while True:
+            (packet,) = self.hear(1)
+            if not packet.startswith(f'{prefix}["gone",'):
+                others.append(packet)
+            elif (event := json.loads(packet.removeprefix(prefix)))[1] == sid:
+                return event[2], others
 
 
 class Polling(Talk):

@@ -29,6 +29,8 @@ createInterface({ input: process.stdin })
     } else if (command.call) {
       const answer = await socket.timeout(20_000).emitWithAck(...command.emit);
       say({ ack: command.call, with: answer });
+    } else if (command.count) {
+      for (let [number, end] = command.count; number < end; number++) socket.emit("count", number);
     } else {
       socket.emit(...command.emit);
     }

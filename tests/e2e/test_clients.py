@@ -211,6 +211,7 @@ def test_in_order(client: str, options: str, ordered: Troupe, request: pytest.Fi
     assert watch(ordered, client, options, request) == expected(client, options, "ordered")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["default", "websocket"])  # what polls takes the same way as above
 @pytest.mark.parametrize("client", CLIENTS)
 def test_directly(client: str, options: str, direct: Troupe, request: pytest.FixtureRequest) -> None:

@@ -74,7 +74,7 @@ class PythonActor:
 
     def __init__(self, url: str, options: dict[str, Any], greeting: list[Any] | None = None) -> None:
         self.heard: list[list[Any]] = []
-        self.client = socketio.Client(reconnection=False)
+        self.client = socketio.Client(reconnection=False, request_timeout=20)
         self.client.on("*", lambda *event: self.heard.append(list(event)))
         self.client.on("disconnect", lambda *reason: self.heard.append(["disconnect"]))
         if greeting:
