@@ -14,7 +14,7 @@ from protocol.errors import ProtocolError, excerpt
 
 PROTOCOL = 4
 SEPARATOR = "\x1e"
-MAX_PACKETS = 1000
+MAX_PACKETS = 10_000
 
 
 class PacketType(enum.Enum):
