@@ -213,7 +213,7 @@ def test_payloads_that_are_wrong(text: str) -> None:
 
 def test_number_of_packets() -> None:
     assert len(decode_payload(SEPARATOR.join("2" * MAX_PACKETS))) == MAX_PACKETS == 10_000
-    with pytest.raises(ProtocolError, match="1001 packets, more than 1000"):
+    with pytest.raises(ProtocolError, match="10001 packets, more than 10000"):
         decode_payload(SEPARATOR.join("2" * (MAX_PACKETS + 1)))
     assert len(decode_payload("2\x1e2", max_packets=2)) == 2
     with pytest.raises(ProtocolError, match="2 packets, more than 1"):
