@@ -14,7 +14,8 @@ from protocol.engineio import SEPARATOR, Packet, PacketType
 from protocol.errors import ProtocolError
 from server.assembly import Assembly
 from server.debug import scope
-from server.engine import VERSIONS, Engine, answer_to, dialect_of
+from server.dialects import VERSIONS, answer_to, dialect_of
+from server.engine import Engine
 from server.outbox import MARGIN
 from server.ports import Gone, Ports
 from server.reasons import CLIENT_DISCONNECT, TRANSPORT_ERROR
