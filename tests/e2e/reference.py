@@ -26,8 +26,7 @@ def main(application: str, port: int) -> None:
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        server.server_close()
-        os._exit(0)  # a thread of its WebSockets may outlive its client, and would keep the process
+        os._exit(0)  # closing would wait for the threads of its WebSockets, which may outlive their clients
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ class Sleepless(World):
         until = self.clock + int(seconds * 1000)
         while self.clock < until:
             super().sleep(min(STEP, (until - self.clock) / 1000))
+        self.clock += 1  # so that nothing is of the moment before and of the one after
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,8 @@ class Life(RuleBasedStateMachine):
         with self.rigs[process].sio.batch():
             for target in several:
                 self.emit(process, target)
+        # What a large room gets by the queue, a later event of another invocation to a smaller one may overtake.
+        self.rigs[process].run_queue()
 
     def emit(self, process: int, target: Target) -> None:
         """Emit an event, and note whom it is for."""
@@ -336,6 +339,7 @@ class Life(RuleBasedStateMachine):
         def go_on() -> None:
             while waiting and self.world.clock - began >= waiting[0][0]:
                 contextvars.Context().run(self.emit, 1 - process, waiting.pop(0)[1])
+                self.rigs[1 - process].run_queue()
 
         if not may:
             person.sent = []
@@ -415,7 +419,10 @@ class Life(RuleBasedStateMachine):
 
 
 class CrowdedLife(Life):
-    """The same where even a small room is a large one: what is sent to it waits in the queue."""
+    """The same where even a small room is a large one, so that the queue serves it.
+
+    At once: what several invocations send, one of them by the queue, has no order that could be held.
+    """
 
     moment = LATE
 
@@ -428,18 +435,22 @@ class CrowdedLife(Life):
         self.rigs[0].run_queue()
         super().hears(person, loses)
 
-    def is_answered(self, person: Person, may: bool) -> None:
+    def emit(self, process: int, target: Target) -> None:
+        super().emit(process, target)
         self.rigs[0].run_queue()
-        super().is_answered(person, may)
 
     def teardown(self) -> None:
         super().teardown()
         self.patch.undo()
 
 
-COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+# The same lives at each run: a check says something of the change, and chance is for whoever goes looking.
+COMMON = settings(
+    derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("life", [Life, CrowdedLife])
 def test_some_lives(life: type[Life]) -> None:
     run_state_machine_as_test(life, settings=settings(COMMON, max_examples=300, stateful_step_count=40))
@@ -449,4 +460,4 @@ def test_some_lives(life: type[Life]) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("life", [Life, CrowdedLife])
 def test_many_lives(life: type[Life]) -> None:
-    run_state_machine_as_test(life, settings=settings(COMMON, max_examples=1_500, stateful_step_count=60))
+    run_state_machine_as_test(life, settings=settings(COMMON, max_examples=1_000, stateful_step_count=60))
