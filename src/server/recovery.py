@@ -59,7 +59,7 @@ def time_of(offset: str) -> int:
 
 def sender_of(offset: str) -> str:
     """Return what the offsets of one process have in common: their order is the one in which they were sent."""
-    return offset[:20]
+    return offset[12:20]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,8 @@ def _missed(packets: Sequence[Packet], offset: str | None, cut: str) -> tuple[Pa
     for packet in sorted(packets, key=lambda each: each.offset):
         if packet.offset == offset:
             continue
-        if sender_of(packet.offset) != sender_of(offset):
+        in_order = sender_of(packet.offset) == sender_of(offset) and not (own or packet.late)
+        if not in_order:
             apart = time_of(packet.offset) - time_of(offset)
             # The earlier of the two may have been sent for as long as it took to settle, and so after the other.
             earlier = own if apart > 0 else packet.late
