@@ -5,7 +5,7 @@ https://github.com/socketio/socket.io/blob/main/docs/engine.io-protocol/v4-curre
 
 import pytest
 
-from tests.conformance.wire import BAD_REQUEST, NOOP, Server, Wire
+from tests.conformance.wire import BAD_REQUEST, NOOP, PATIENCE, Server, Wire
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 
@@ -150,7 +150,10 @@ def test_a_websocket_session_is_not_upgraded(server: Server, wire: Wire) -> None
 
 
 def test_a_probe_that_is_dropped(wire: Wire) -> None:
-    """A WebSocket that closes before `5` leaves the session on long polling, and it may try again."""
+    """A WebSocket that closes before `5` leaves the session on long polling, and it may try again.
+
+    The server may be told late that it closed; until then the session has its WebSocket.
+    """
     polling = wire.polling()
     polling.join()
     wire.probe(polling).close()
@@ -159,7 +162,7 @@ def test_a_probe_that_is_dropped(wire: Wire) -> None:
     wire.socket(sid=polling.sid).close()
     polling.say('42["echo",2]')
     assert polling.hear(1) == ['42["echoed",2]']
-    socket = wire.upgrade(polling)
+    socket = wire.upgrade(polling, patience=PATIENCE)
     socket.send('42["echo",3]')
     assert socket.hear(1) == ['42["echoed",3]']
 

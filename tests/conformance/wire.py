@@ -130,11 +130,19 @@ class Wire:
         """Open a session by long polling, and upgrade it."""
         return self.upgrade(self.polling())
 
-    def upgrade(self, polling: "Polling") -> "Socket":
-        """Take a session to a WebSocket."""
-        socket = self.probe(polling)
-        socket.send("5")
-        return socket
+    def upgrade(self, polling: "Polling", *, patience: float = 0) -> "Socket":
+        """Take a session to a WebSocket; for `patience` seconds again, where the server has not seen one close."""
+        until = time.monotonic() + patience
+        while True:
+            try:
+                socket = self.probe(polling)
+            except ConnectionClosed:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(SHORT)
+            else:
+                socket.send("5")
+                return socket
 
     def probe(self, polling: "Polling") -> "Socket":
         """Open the WebSocket of an upgrade, and probe it."""
