@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from gateway.errors import GatewayError
-from gateway.specs import FunctionSpec
+from gateway.template.specs import FunctionSpec
 
 # Where the engine runs in a virtual machine of its own, this name leads to the loopback of the one around it.
 _DESKTOP = "host.docker.internal"

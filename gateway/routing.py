@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from gateway.specs import HttpRoute, WebSocketRoute, WebSocketSpec
+from gateway.template.specs import HttpRoute, WebSocketRoute, WebSocketSpec
 
 _BODY_SELECTION = re.compile(r"\$\{?request\.body\.([A-Za-z0-9_.\-\[\]]+)\}?")
 _RESERVED = ("$connect", "$disconnect")

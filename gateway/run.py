@@ -12,26 +12,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gateway import apis, containers, resources
-from gateway.aws_queue import AwsQueue
+from gateway import containers
+from gateway.aws import resources
+from gateway.aws.queue import AwsQueue
+from gateway.aws.server import MotoServer
 from gateway.console import Console
 from gateway.errors import GatewayError, TemplateError, UsageError
-from gateway.functions import Functions, Pool, Runner, environment
-from gateway.http_api import HttpApi
-from gateway.lambda_endpoint import LambdaEndpoint, RemoteFunction
-from gateway.moto_server import MotoServer
-from gateway.parameters import parameter_values
-from gateway.schedules import run_schedule
-from gateway.sender import Sender
+from gateway.functions.lambda_endpoint import LambdaEndpoint, RemoteFunction
+from gateway.functions.pool import Functions, Pool, Runner, environment
+from gateway.functions.start_delay import delayed
+from gateway.http.api import HttpApi
 from gateway.settings import Settings
 from gateway.shell import Server, bind
-from gateway.sources import Poller
-from gateway.specs import FunctionSpec
-from gateway.stack import Stack
-from gateway.start_delay import delayed
-from gateway.targets import Services
-from gateway.template import expand, load
-from gateway.websocket_api import WebSocketApi
+from gateway.template import apis
+from gateway.template.parameters import parameter_values
+from gateway.template.reader import expand, load
+from gateway.template.specs import FunctionSpec
+from gateway.template.stack import Stack
+from gateway.triggers.queues import Poller
+from gateway.triggers.schedules import run_schedule
+from gateway.websocket.api import WebSocketApi
+from gateway.websocket.sender import Sender
+from gateway.websocket.targets import Services
 
 SINGLE_ORIGIN = "/socket.io"
 

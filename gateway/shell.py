@@ -11,12 +11,12 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.connections import ManagementError
-from gateway.http_api import HttpApi
-from gateway.http_events import HttpRequest, HttpResponse, error_response
+from gateway.http.api import HttpApi
+from gateway.http.events import HttpRequest, HttpResponse, error_response
 from gateway.settings import Settings
-from gateway.websocket_api import WebSocketApi
-from gateway.websocket_protocol import protocols
+from gateway.websocket.api import WebSocketApi
+from gateway.websocket.connections import ManagementError
+from gateway.websocket.protocol import protocols
 
 
 class Served(Protocol):

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from gateway.apis import websocket_apis
 from gateway.settings import Settings
-from gateway.stack import Stack
-from gateway.targets import FunctionTarget, QueueTarget
-from gateway.template import expand, load
+from gateway.template.apis import websocket_apis
+from gateway.template.reader import expand, load
+from gateway.template.stack import Stack
+from gateway.websocket.targets import FunctionTarget, QueueTarget
 from tests.aws.conftest import TEMPLATE
 
 FUNCTIONS = {"ConnectFunction", "MessageFunction", "DisconnectFunction", "DeliverFunction", "HeartbeatFunction"} | {

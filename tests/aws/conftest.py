@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from aws import clients
-from gateway.template import load
+from gateway.template.reader import load
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 CONNECTIONS_URL = "https://api.execute-api.us-east-1.amazonaws.com/live"

@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gateway.template import load
+from gateway.template.reader import load
 from tests.conformance.wire import CLOSE, POLLING, Server, Talk, Wire, base64_of, handshake_of
 from tests.e2e.processes import ROOT
 

@@ -1,8 +1,8 @@
 import pytest
 
 from gateway.routing import match_http, select_route, selected_key
-from gateway.specs import HttpRoute, WebSocketRoute, WebSocketSpec
-from gateway.targets import FunctionTarget
+from gateway.template.specs import HttpRoute, WebSocketRoute, WebSocketSpec
+from gateway.websocket.targets import FunctionTarget
 
 ROUTES = [
     HttpRoute("ANY", "$default", "default"),

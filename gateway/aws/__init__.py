@@ -1,0 +1,1 @@
+"""The AWS that functions call: DynamoDB, SQS and more, in a process of its own."""

@@ -1,0 +1,1 @@
+"""What runs functions: processes of their own behind the Lambda Runtime API, or somebody else's."""

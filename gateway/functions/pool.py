@@ -1,0 +1,237 @@
+"""Functions: a pool of workers each, more of them under load, with the environment that Lambda gives.
+
+Where a pool runs them, or another process: who asks for a function does not know.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.aws.resources import CREDENTIALS
+from gateway.console import Console
+from gateway.errors import GatewayError
+from gateway.functions.runtime_api import Invocation
+from gateway.functions.worker import NOT_RUN, FunctionFailed, Worker
+from gateway.ids import new_request_id, new_trace_id
+from gateway.settings import Settings
+from gateway.template.specs import FunctionSpec
+
+# What a process needs of the gateway's own environment; the user's AWS settings stay outside.
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+class Pool:
+    """The workers of one function.
+
+    `fresh` gives every invocation a process of its own. `environment` is complete but for the Runtime API's address.
+    """
+
+    def __init__(
+        self, spec: FunctionSpec, environment: dict[str, str], settings: Settings, console: Console, *, fresh: bool
+    ) -> None:
+        self.spec = spec
+        self._environment = environment
+        self._settings = settings
+        self._console = console
+        self._fresh = fresh
+        self._limit = max(1, min(settings.max_workers, spec.concurrency or settings.max_workers))
+        self._loop = asyncio.get_running_loop()
+        self._workers: dict[Worker, asyncio.Task[None]] = {}
+        self._idle: list[Worker] = []
+        self._waiting: deque[Invocation] = deque()
+        self._growth: asyncio.TimerHandle | None = None
+        self._prestarted: asyncio.Future[None] | None = None
+        self._closed = False
+
+    def submit(self, payload: bytes) -> asyncio.Future[bytes]:
+        """Invoke the function with the event `payload`; the result is the answer's JSON, or FunctionFailed.
+
+        Cancelling the result does not stop the function, as giving up on an answer does not on Lambda.
+        """
+        result: asyncio.Future[bytes] = self._loop.create_future()
+        invocation = Invocation(new_request_id(), payload, new_trace_id(time.time()), result)
+        if self._closed:
+            result.set_exception(FunctionFailed("ServiceException", "the gateway is stopping"))
+        elif len(payload) > self._settings.payload_limit:
+            result.set_exception(FunctionFailed("RequestTooLargeException", "the event is over 6 MB"))
+        elif self._idle:
+            self._idle.pop().invoke(invocation)
+        elif self._settings.throttle and self._running() >= self._limit:
+            result.set_exception(FunctionFailed("TooManyRequestsException", "Rate Exceeded."))
+        else:
+            self._waiting.append(invocation)
+            self._grow_soon()
+        return result
+
+    def _running(self) -> int:
+        return len(self._waiting) + sum(worker.busy for worker in self._workers)
+
+    async def prestart(self) -> None:
+        """Start one worker, and return once it is ready, or has failed and said so."""
+        if not self._workers:
+            self._prestarted = self._loop.create_future()
+            self._start()
+            await self._prestarted
+
+    async def close(self) -> None:
+        """Kill every worker."""
+        self._closed = True
+        if self._growth is not None:
+            self._growth.cancel()
+        tasks = list(self._workers.values())
+        for worker in list(self._workers):
+            worker.stop()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=1)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        while self._waiting:
+            self._waiting.popleft().result.cancel()
+
+    # ---- workers
+
+    def _start(self) -> None:
+        worker = Worker(self.spec, self._environment, self._settings, self._console, self._idled, self._ended)
+        self._workers[worker] = self._loop.create_task(worker.run())
+
+    def _idled(self, worker: Worker) -> None:
+        if self._fresh and worker.used:
+            worker.kill()
+            return
+        if self._prestarted is not None and not self._prestarted.done():
+            self._prestarted.set_result(None)
+        while self._waiting:
+            invocation = self._waiting.popleft()
+            # Given up meanwhile: nobody would see the answer.
+            if not invocation.result.done():
+                worker.invoke(invocation)
+                return
+        self._idle.append(worker)
+
+    def _ended(self, worker: Worker, failure: FunctionFailed | None) -> None:
+        self._workers.pop(worker, None)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if self._prestarted is not None and not self._prestarted.done():
+            self._prestarted.set_result(None)
+        if self._closed:
+            return
+        if failure is not None:
+            self._console.failed(self.spec.logical_id, "", f"{failure.error_type}: {failure.message}")
+            # Lambda fails the invocation that a process was started for.
+            while self._waiting:
+                invocation = self._waiting.popleft()
+                if not invocation.result.done():
+                    invocation.result.set_exception(failure)
+                    break
+        if self._fresh and worker.used and all(other.used for other in self._workers):
+            # One process that has served nobody is kept ready: still a new one each time, but without the wait.
+            self._start()
+        self._grow_soon()
+
+    def _grow_soon(self) -> None:
+        if not self._waiting or self._growth is not None or len(self._workers) >= self._limit:
+            return
+        if not self._workers:
+            self._start()
+        delay = self._settings.scale_up_after
+        self._growth = self._loop.call_later(delay, self._grow)
+
+    def _grow(self) -> None:
+        self._growth = None
+        starting = sum(not worker.ready for worker in self._workers)
+        if len(self._waiting) > starting and len(self._workers) < self._limit:
+            self._start()
+        self._grow_soon()
+
+
+class Runner(Protocol):
+    """What runs one function: a pool here, or what another process serves."""
+
+    def submit(self, payload: bytes) -> asyncio.Future[bytes]:
+        """Invoke the function with the event `payload`; see Pool.submit."""
+
+    async def prestart(self) -> None:
+        """Return once an invocation would not wait for a start."""
+
+    async def close(self) -> None:
+        """Give up what runs."""
+
+
+class Functions:
+    """Every function of a stack, by logical id."""
+
+    def __init__(self, runners: Mapping[str, Runner], settings: Settings) -> None:
+        self._runners = runners
+        self._settings = settings
+
+    def submit(self, function: str, payload: bytes) -> asyncio.Future[bytes]:
+        """Invoke a function by logical id; see Pool.submit."""
+        runner = self._runners.get(function)
+        if runner is None:
+            result: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            result.set_exception(FunctionFailed(NOT_RUN, f"{function} is not run here"))
+            return result
+        return runner.submit(payload)
+
+    async def prestart(self) -> None:
+        """Start one worker of each function, a few at a time."""
+        limit = asyncio.Semaphore(self._settings.prestart_concurrency)
+
+        async def start(runner: Runner) -> None:
+            async with limit:
+                await runner.prestart()
+
+        await asyncio.gather(*map(start, self._runners.values()))
+
+    async def close(self) -> None:
+        """End what runs every function."""
+        await asyncio.gather(*(runner.close() for runner in self._runners.values()))
+
+
+def environment(spec: FunctionSpec, endpoint: str, extra_path: str | None, settings: Settings) -> dict[str, str]:
+    """Return the environment of a function's processes: Lambda's own variables, the template's, the AWS endpoint.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    """
+    path = [str(spec.code), *([extra_path] if extra_path else [])]
+    variables = {
+        **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+        **{name.upper(): value for name, value in CREDENTIALS.items()},
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+        "AWS_LAMBDA_FUNCTION_NAME": spec.name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory),
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_FORMAT": spec.log_format,
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{spec.name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+        "LAMBDA_TASK_ROOT": str(spec.code),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "TZ": ":UTC",
+        "_HANDLER": spec.handler,
+        # boto3 finds the local AWS by itself, and never the user's profile or an instance's role.
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if spec.log_level:
+        variables["AWS_LAMBDA_LOG_LEVEL"] = spec.log_level
+    reserved = sorted(
+        set(spec.environment) & {"_HANDLER", "AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME", "LAMBDA_TASK_ROOT"}
+    )
+    if reserved:
+        raise GatewayError(f"{spec.logical_id}: Lambda reserves the variable {', '.join(reserved)}")
+    given = dict(spec.environment)
+    if "PYTHONPATH" in given:
+        path.append(given.pop("PYTHONPATH"))
+    return {**variables, **given, "PYTHONPATH": os.pathsep.join(path)}

@@ -1,0 +1,276 @@
+"""One process of a function: started, given one invocation at a time, killed when it takes too long."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gateway.console import Console
+from gateway.functions import bootstrap
+from gateway.functions.runtime_api import Invocation, RuntimeConnection
+from gateway.settings import Settings
+from gateway.template.specs import FunctionSpec
+
+_CHUNK = 65536
+# So much output is read at a time, that a function which writes without end does not hold up the others.
+_CHUNKS = 16
+_LONGEST_LINE = 262144
+_BOOTSTRAP = str(Path(bootstrap.__file__).resolve())
+NOT_RUN = "ResourceNotFoundException"
+
+
+class FunctionFailed(Exception):
+    """An invocation failed: the function raised, crashed, ran out of time or could not be started.
+
+    `error_type` and `message` are what Lambda reports; `trace` the function's own stack, a line an entry.
+    """
+
+    def __init__(self, error_type: str, message: str, trace: list[str] | None = None) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.message = message
+        self.trace = trace or []
+
+
+class Worker:
+    """A process of one function.
+
+    `on_idle(worker)` is called each time it waits for an invocation, `on_end(worker, failure)` once when it is gone;
+    the failure says why it never became ready, and is None for a worker that was.
+    """
+
+    def __init__(
+        self,
+        spec: FunctionSpec,
+        environment: dict[str, str],
+        settings: Settings,
+        console: Console,
+        on_idle: Callable[["Worker"], None],
+        on_end: Callable[["Worker", FunctionFailed | None], None],
+    ) -> None:
+        self.spec = spec
+        self.ready = False
+        self.used = False
+        self._environment = environment
+        self._settings = settings
+        self._console = console
+        self._on_idle = on_idle
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._give: Callable[[Invocation, str, int], None] | None = None
+        self._invocation: Invocation | None = None
+        self._last_request_id = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._failure: FunctionFailed | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._server: asyncio.Server | None = None
+        self._output = -1
+        self._line = b""
+        self._ended = False
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Start the process and stay until it has ended."""
+        try:
+            await self._start()
+            assert self._process is not None
+            code = await self._process.wait()
+        except OSError as error:
+            self._failure = FunctionFailed("Runtime.StartError", f"cannot start {sys.executable}: {error}")
+            code = 1
+        finally:
+            self.kill()
+            self._close()
+        self._end(code)
+
+    async def _start(self) -> None:
+        self._server = await self._loop.create_server(lambda: RuntimeConnection(self), "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        # Our own pipe, so that what is in it can be read before an answer is passed on; see _drain.
+        self._output, child_end = os.pipe()
+        os.set_blocking(self._output, False)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                _BOOTSTRAP,
+                self.spec.handler,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=child_end,
+                stderr=child_end,
+                cwd=self.spec.code,
+                env={
+                    **self._environment,
+                    "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
+                    bootstrap.PARENT: str(os.getpid()),
+                },
+                # Ctrl-C at the terminal is for the gateway alone; it ends its workers itself.
+                start_new_session=True,
+            )
+        finally:
+            os.close(child_end)
+        self._loop.add_reader(self._output, self._drain)
+        init_timeout = self._settings.init_timeout
+        self._timer = self._loop.call_later(init_timeout, self._init_timed_out, init_timeout)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an invocation runs in it."""
+        return self._invocation is not None
+
+    def invoke(self, invocation: Invocation) -> None:
+        """Give the idle worker an invocation."""
+        give, self._give = self._give, None
+        assert give is not None
+        self._drain()
+        self.used = True
+        self._invocation = invocation
+        self._last_request_id = invocation.request_id
+        timeout = self.spec.timeout
+        self._timer = self._loop.call_later(timeout, self._timed_out)
+        give(invocation, self.spec.arn, int((time.time() + timeout) * 1000))
+
+    def stop(self) -> None:
+        """End the process because the gateway stops: nothing is told of it."""
+        self._stopping = True
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process at once, and whatever it started."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            # Its session is its own, so the group is the worker and its children.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    # ---- the Runtime API
+
+    def on_next(self, give: Callable[[Invocation, str, int], None]) -> None:
+        """The process is idle."""
+        if not self.ready:
+            self.ready = True
+            self._stop_timer()
+        self._give = give
+        self._on_idle(self)
+
+    def on_response(self, request_id: str, body: bytes) -> None:
+        """The function returned."""
+        invocation = self._done(request_id)
+        if invocation is None:
+            return
+        limit = self._settings.payload_limit
+        if len(body) > limit:
+            message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+            self._console.failed(self.spec.logical_id, request_id, message)
+            _fail(invocation, FunctionFailed("Function.ResponseSizeTooLarge", message))
+        elif not invocation.result.done():
+            invocation.result.set_result(body)
+
+    def on_error(self, request_id: str, error_type: str, body: bytes) -> None:
+        """The function raised; its runtime has written the error to the log already."""
+        invocation = self._done(request_id)
+        if invocation is not None:
+            _fail(invocation, _failure(error_type, body))
+
+    def on_init_error(self, error_type: str, body: bytes) -> None:
+        """The module could not be loaded; the process is about to exit."""
+        self._failure = _failure(error_type, body)
+
+    # ---- ends
+
+    def _done(self, request_id: str) -> Invocation | None:
+        self._drain()
+        invocation = self._invocation
+        if invocation is None or invocation.request_id != request_id:
+            return None
+        self._stop_timer()
+        self._invocation = None
+        return invocation
+
+    def _timed_out(self) -> None:
+        assert self._invocation is not None
+        message = f"Task timed out after {self.spec.timeout:.2f} seconds"
+        self._failure = FunctionFailed("Sandbox.Timedout", message)
+        self.kill()
+
+    def _init_timed_out(self, seconds: float) -> None:
+        self._failure = FunctionFailed("Sandbox.Timedout", f"not ready after {seconds:g} seconds")
+        self.kill()
+
+    def _end(self, code: int) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        reason = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        failure = self._failure or FunctionFailed("Runtime.ExitError", f"Runtime exited with error: {reason}")
+        invocation, self._invocation = self._invocation, None
+        if invocation is not None:
+            if not self._stopping:
+                self._console.failed(self.spec.logical_id, invocation.request_id, failure.message)
+            _fail(invocation, failure)
+        self._on_end(self, None if self.ready else failure)
+
+    def _close(self) -> None:
+        self._stop_timer()
+        if self._server is not None:
+            self._server.close()
+        if self._output >= 0:
+            self._drain()
+            self._loop.remove_reader(self._output)
+            os.close(self._output)
+            self._output = -1
+            if self._line:
+                self._show(self._line)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # ---- output
+
+    def _drain(self) -> None:
+        """Read what the process has written; called before an answer too, so that lines keep their invocation."""
+        for _ in range(_CHUNKS):
+            if self._output < 0:
+                return
+            try:
+                chunk = os.read(self._output, _CHUNK)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._loop.remove_reader(self._output)
+                return
+            *lines, self._line = (self._line + chunk).split(b"\n")
+            if len(self._line) > _LONGEST_LINE:
+                lines, self._line = [*lines, self._line], b""
+            for line in lines:
+                self._show(line)
+
+    def _show(self, line: bytes) -> None:
+        self._console.log(self.spec.logical_id, self._last_request_id, line.decode("utf-8", "replace"))
+
+
+def _fail(invocation: Invocation, failure: FunctionFailed) -> None:
+    if not invocation.result.done():
+        invocation.result.set_exception(failure)
+        # Whoever gave up on the answer does not fetch it: that is no error of its own.
+        invocation.result.exception()
+
+
+def _failure(error_type: str, body: bytes) -> FunctionFailed:
+    try:
+        report: Any = json.loads(body)
+    except ValueError:
+        report = {}
+    if not isinstance(report, dict):
+        report = {}
+    trace = [str(line) for line in report.get("stackTrace") or []]
+    return FunctionFailed(
+        str(report.get("errorType") or error_type or "Error"), str(report.get("errorMessage", "")), trace
+    )

@@ -1,0 +1,1 @@
+"""What a template asks for: read, expanded, resolved, as plain values."""

@@ -1,0 +1,1 @@
+"""What invokes functions beside the APIs: queues and schedules."""

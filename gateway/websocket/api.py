@@ -1,0 +1,275 @@
+"""The core of a WebSocket API, without sockets: what connects, what a frame does, how a connection ends."""
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from gateway import ids
+from gateway.routing import select_route
+from gateway.settings import Settings
+from gateway.template.specs import WebSocketRoute, WebSocketSpec
+from gateway.websocket import events
+from gateway.websocket.connections import Channel, Connection, Connections, description
+from gateway.websocket.events import Context, Upgrade
+from gateway.websocket.targets import FAILED, IntegrationFailed, Services
+
+logger = logging.getLogger(__name__)
+
+FORBIDDEN = "Forbidden"
+TIMED_OUT = "Endpoint request timed out"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The upgrade is answered with `status` and a JSON `body`."""
+
+    status: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The upgrade is answered with 101, and `subprotocol` where the function named one."""
+
+    connection: Connection
+    subprotocol: str | None
+
+
+class WebSocketApi:
+    """One WebSocket API. `services` are what its integrations call; `clock` gives seconds since 1970.
+
+    A connection's life is `connect`, then `opened` with its channel, `receive` for each text message, and one of
+    `closed` (the client, or the network, ended it) and `end` (this side does).
+    """
+
+    def __init__(
+        self,
+        spec: WebSocketSpec,
+        services: Services,
+        settings: Settings,
+        domain_name: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.spec = spec
+        self.connections = Connections(settings)
+        self._services = services
+        self._settings = settings
+        self._domain_name = domain_name
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---- connecting
+
+    async def connect(self, upgrade: Upgrade) -> Accepted | Refused:
+        """Run `$connect` and tell how to answer the upgrade; an accepted one is held until the connection exists."""
+        if upgrade.stage not in self.spec.stages:
+            return refusal(403, FORBIDDEN)
+        now = self._clock()
+        headers = {name.lower(): value for name, value in upgrade.headers}
+        context = Context(
+            self.spec.api_id,
+            upgrade.stage,
+            self._domain_name,
+            ids.new_id(),
+            int(now * 1000),
+            upgrade.source_ip,
+            headers.get("user-agent"),
+            self.spec.stages[upgrade.stage],
+        )
+        connection = Connection(context, headers.get("host", self._domain_name), now)
+        subprotocol = None
+        route = self.spec.routes.get("$connect")
+        if route is not None:
+            answer = await self._ask_connect(connection, upgrade, route)
+            if isinstance(answer, Refused):
+                return answer
+            subprotocol = answer
+        settings = self._settings
+        spread = settings.connect_window_jitter
+        await asyncio.sleep(settings.connect_window * random.uniform(1 - spread, 1 + spread))
+        return Accepted(connection, subprotocol)
+
+    async def _ask_connect(
+        self, connection: Connection, upgrade: Upgrade, route: WebSocketRoute
+    ) -> Refused | str | None:
+        now = self._clock()
+        event = events.connect_event(connection.context, upgrade, ids.new_id(), ids.new_trace_id(now), now)
+        try:
+            answer = await self._invoke(route, event)
+        except TimeoutError:
+            return refusal(504, TIMED_OUT)
+        except IntegrationFailed as error:
+            return refusal(error.status, error.message)
+        status = _status(answer)
+        if status is None:
+            return refusal(502, FAILED)
+        if not 200 <= status < 300:
+            return refusal(status, FORBIDDEN if status == 403 else "")
+        returned = answer.get("headers") if isinstance(answer, dict) else None
+        if isinstance(returned, dict):
+            for name, value in returned.items():
+                if name.lower() == "sec-websocket-protocol" and isinstance(value, str):
+                    return value
+        return None
+
+    def opened(self, connection: Connection, channel: Channel) -> None:
+        """The connection exists: `@connections` reaches it."""
+        connection.channel = channel
+        connection.opened_at = connection.active_at = self._loop.time()
+        self.connections.add(connection)
+        self._watch(connection)
+
+    # ---- messages
+
+    def receive(self, connection: Connection, text: str) -> None:
+        """Handle one text message: an invocation of its own, at the same time as any other."""
+        self._touch(connection)
+        self._start(self._message(connection, text))
+
+    async def _message(self, connection: Connection, text: str) -> None:
+        request_id = ids.new_id()
+        route = select_route(self.spec, text)
+        if route is None:
+            self._send_error(connection, FORBIDDEN, request_id)
+            return
+        event = events.message_event(connection.context, route.key, text, request_id, ids.new_id(), self._clock())
+        try:
+            answer = await self._invoke(route, event)
+        except TimeoutError:
+            self._send_error(connection, TIMED_OUT, request_id)
+        except IntegrationFailed as error:
+            self._send_error(connection, error.message, request_id)
+        else:
+            body = answer.get("body") if route.responds and isinstance(answer, dict) else None
+            if isinstance(body, str) and body:
+                self._send(connection, body.encode("utf-8", "replace"))
+
+    def _send_error(self, connection: Connection, message: str, request_id: str) -> None:
+        # The service's own spacing: a blank after the first colon only.
+        frame = f'{{"message": "{message}", "connectionId":"{connection.id}", "requestId":"{request_id}"}}'
+        self._send(connection, frame.encode())
+
+    def _send(self, connection: Connection, text: bytes) -> None:
+        # Whoever closed meanwhile gets nothing, and nobody is told.
+        if connection.channel is not None:
+            self._touch(connection)
+            connection.channel.send(text)
+
+    # ---- @connections
+
+    def post(self, stage: str, connection_id: str, body: bytes) -> None:
+        """Send a message to a client. Raises ManagementError."""
+        connection = self.connections.find(stage, connection_id)
+        self.connections.check_post(connection, body)
+        # [I] Outbound frames are text; what is no UTF-8 cannot be one.
+        self._send(connection, body if _is_utf8(body) else body.decode("utf-8", "replace").encode())
+
+    def get(self, stage: str, connection_id: str) -> dict[str, Any]:
+        """Describe a connection. Raises ManagementError."""
+        return description(self.connections.find(stage, connection_id))
+
+    def delete(self, stage: str, connection_id: str) -> None:
+        """Close a connection; its client sees 1000. Raises ManagementError."""
+        self.end(self.connections.find(stage, connection_id), 1000)
+
+    # ---- ends
+
+    def end(self, connection: Connection, code: int) -> None:
+        """Close the connection from this side, and run `$disconnect`."""
+        reason = self._settings.disconnect_reasons.get(code, "")
+        channel = connection.channel
+        self.closed(connection, code, reason)
+        if channel is not None:
+            channel.close(code, reason)
+
+    def closed(self, connection: Connection, code: int, reason: str) -> None:
+        """The connection has ended: run `$disconnect`. `code` is 1005 for a close frame without one, 1006 for none."""
+        if not self.connections.remove(connection):
+            return
+        connection.channel = None
+        if connection.timer is not None:
+            connection.timer.cancel()
+        self._start(self._disconnect(connection, code, reason or self._settings.disconnect_reasons.get(code, "")))
+
+    async def _disconnect(self, connection: Connection, code: int, reason: str) -> None:
+        route = self.spec.routes.get("$disconnect")
+        if route is None:
+            return
+        event = events.disconnect_event(connection.context, connection.host, code, reason, ids.new_id(), self._clock())
+        try:
+            await self._invoke(route, event)
+        except (TimeoutError, IntegrationFailed):
+            # Best effort: nobody is left to be told, and the function's own words are on the console.
+            return
+
+    def close(self) -> None:
+        """The gateway stops: close every client with 1001. The service has no such moment, so no `$disconnect`."""
+        for connection in self.connections.all():
+            self.connections.remove(connection)
+            if connection.timer is not None:
+                connection.timer.cancel()
+            if connection.channel is not None:
+                connection.channel.close(1001, self._settings.disconnect_reasons.get(1001, ""))
+        for task in self._tasks:
+            task.cancel()
+
+    # ---- clocks
+
+    def _touch(self, connection: Connection) -> None:
+        connection.last_active = self._clock()
+        connection.active_at = self._loop.time()
+
+    def _watch(self, connection: Connection) -> None:
+        """Close the connection where it is too old or idle, else look again when it next could be."""
+        now = self._loop.time()
+        left = min(
+            connection.active_at + self._settings.idle_timeout - now,
+            connection.opened_at + self._settings.connection_duration - now,
+        )
+        if left <= 0:
+            self.end(connection, 1001)
+        else:
+            connection.timer = self._loop.call_later(left, self._watch, connection)
+
+    # ---- integrations
+
+    async def _invoke(self, route: WebSocketRoute, event: dict[str, Any]) -> Any:
+        """Return the target's answer. Raises IntegrationFailed, or TimeoutError past the integration's timeout."""
+        async with asyncio.timeout(min(route.timeout or self._settings.integration_timeout, 29.0)):
+            return await route.target.call(event, self._services)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a message was lost", exc_info=error)
+
+
+def refusal(status: int, message: str) -> Refused:
+    """Return the answer to an upgrade that is not accepted."""
+    return Refused(status, json.dumps({"message": message}, separators=(",", ":")) if message else "")
+
+
+def _status(answer: Any) -> int | None:
+    status = answer.get("statusCode") if isinstance(answer, dict) else None
+    if isinstance(status, str) and status.isascii() and status.isdigit():
+        status = int(status)
+    return status if isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 599 else None
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
