@@ -8,6 +8,8 @@ from typing import Any, TextIO
 from rich.color import Color, ColorSystem
 from rich.style import Style
 
+from gateway.journal import Entry, Logged
+
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 _LEVELS = {"WARNING": Style(color="yellow"), "ERROR": Style(color="red"), "CRITICAL": Style(color="red", bold=True)}
 _FAILED = Style(color="red")
@@ -56,14 +58,22 @@ class Console:
         """Tell why the gateway does not run."""
         self._write(self._err, self._styled(self._err, f"Error: {text}", _FAILED))
 
-    def log(self, function: str, request_id: str, line: str) -> None:
+    def show(self, entry: Entry) -> None:
+        """Show what is for eyes of what has happened."""
+        if isinstance(entry, Logged):
+            if entry.fault:
+                self._failed(entry.function, entry.invocation, entry.line)
+            else:
+                self._log(entry.function, entry.invocation, entry.line)
+
+    def _log(self, function: str, request_id: str, line: str) -> None:
         """Show a line that a function wrote; a stack in it is spread over lines of its own."""
         prefix = self._prefix(function, request_id)
         lines = [(part, _LEVELS.get(level or "")) for part, level in _readable(line)]
         shown = (self._styled(self._err, part, style) if style else part for part, style in lines)
         self._write(self._err, "\n".join(prefix + part for part in shown))
 
-    def failed(self, function: str, request_id: str, message: str) -> None:
+    def _failed(self, function: str, request_id: str, message: str) -> None:
         """Show a fault that the function could not write itself: a crash, a timeout, a module that does not load."""
         self._write(self._err, self._prefix(function, request_id) + self._styled(self._err, message, _FAILED))
 

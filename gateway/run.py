@@ -16,12 +16,15 @@ from gateway import containers
 from gateway.aws import resources
 from gateway.aws.queue import AwsQueue
 from gateway.aws.server import MotoServer
+from gateway.clock import Clock
 from gateway.console import Console
+from gateway.credentials import Credentials
 from gateway.errors import GatewayError, TemplateError, UsageError
 from gateway.functions.lambda_endpoint import LambdaEndpoint, RemoteFunction
 from gateway.functions.pool import Functions, Pool, Runner, environment
 from gateway.functions.start_delay import delayed
 from gateway.http.api import HttpApi
+from gateway.journal import Journal
 from gateway.settings import Settings
 from gateway.shell import Server, bind
 from gateway.template import apis
@@ -64,6 +67,10 @@ class Gateway:
         self.options = options
         self.settings = options.settings
         self.console = console
+        self.clock = Clock()
+        self.journal = Journal()
+        self.credentials = Credentials()
+        self.journal.subscribe(console.show)
         port = listening.getsockname()[1]
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
         # What events call the domain: the address at which this machine serves the API.
@@ -101,10 +108,20 @@ class Gateway:
             for stage in websocket.stages:
                 if self.websocket_stage(stage) is not None:
                     stack.unsupported[websocket.logical_id] = f"second WebSocket API with a stage {stage}"
-            self.websocket_apis.append(WebSocketApi(websocket, services, self.settings, self.authority))
+            self.websocket_apis.append(
+                WebSocketApi(websocket, services, self.settings, self.authority, self.clock, self.journal)
+            )
         for http in apis.http_apis(stack):
             if self.http_api is None:
-                self.http_api = HttpApi(http, functions.submit, self.settings, self.authority, self.console.note)
+                self.http_api = HttpApi(
+                    http,
+                    functions.submit,
+                    self.settings,
+                    self.authority,
+                    self.clock,
+                    self.journal,
+                    self.console.note,
+                )
             else:
                 stack.unsupported[http.logical_id] = "second HTTP API"
 
@@ -129,7 +146,9 @@ class Gateway:
             if period is None:
                 stack.unsupported[schedule.logical_id] = f"schedule {schedule.expression} (--every runs it)"
                 continue
-            self._start(schedule.logical_id, run_schedule(schedule, period, functions.submit, self.settings))
+            self._start(
+                schedule.logical_id, run_schedule(schedule, period, functions.submit, self.settings, self.clock)
+            )
 
     def _start(self, logical_id: str, work: Coroutine[Any, Any, None]) -> None:
         def ended(task: asyncio.Task[None]) -> None:
@@ -225,11 +244,19 @@ async def running(options: Options, console: Console | None = None) -> AsyncIter
         runners: dict[str, Runner] = {}
         for spec in functions:
             if remote is not None:
-                runners[spec.logical_id] = RemoteFunction(spec, remote, settings, console)
+                runners[spec.logical_id] = RemoteFunction(spec, remote, settings, gateway.clock, gateway.journal)
                 continue
             local = _localised(spec, gateway.authority, gateway.authority, stack)
             variables = environment(local, endpoint, extra_path, settings)
-            runners[spec.logical_id] = Pool(local, variables, settings, console, fresh=options.fresh)
+            runners[spec.logical_id] = Pool(
+                local,
+                variables,
+                settings,
+                gateway.clock,
+                gateway.journal,
+                gateway.credentials,
+                fresh=options.fresh,
+            )
         started = Functions(runners, settings)
         ends.push_async_callback(started.close)
         executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sqs")
@@ -237,7 +264,7 @@ async def running(options: Options, console: Console | None = None) -> AsyncIter
         outlets = {stack.name(name): AwsQueue(sqs, url, executor) for name, url in stack.queue_urls.items()}
         sender = Sender(outlets, settings)
         ends.push_async_callback(sender.close)
-        submit = delayed(started.submit, settings.start_delay, settings.seed)
+        submit = delayed(started.submit, settings.start_delay, gateway.clock, settings.seed)
         services = Services(submit, sender.send, console.note)
         gateway.add_apis(stack, started, services)
         if remote is None:

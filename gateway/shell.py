@@ -11,8 +11,11 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.clock import Clock
+from gateway.credentials import Credentials, access_key
 from gateway.http.api import HttpApi
 from gateway.http.events import HttpRequest, HttpResponse, error_response
+from gateway.journal import Journal, Managed
 from gateway.settings import Settings
 from gateway.websocket.api import WebSocketApi
 from gateway.websocket.connections import ManagementError
@@ -23,6 +26,9 @@ class Served(Protocol):
     """What the shell needs of the gateway."""
 
     settings: Settings
+    clock: Clock
+    journal: Journal
+    credentials: Credentials
     http_api: HttpApi | None
 
     def websocket_at(self, path: str) -> tuple[WebSocketApi, str] | None:
@@ -37,27 +43,39 @@ def application(gateway: Served) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
 
     async def connections(request: Request) -> Response:
-        stage, connection_id = request.path_params["stage"], request.path_params["connection_id"]
+        invocation = gateway.credentials.invocation(access_key(request.headers.get("authorization", "")))
+        connection_id, body = request.path_params["connection_id"], b""
+        if request.method == "POST":
+            body = await _read(request.receive, gateway.settings.message_limit)
         try:
-            api = gateway.websocket_stage(stage)
-            if api is None:
-                raise ManagementError(403, "ForbiddenException", "Forbidden")
-            if request.method == "POST":
-                api.post(stage, connection_id, await _read(request.receive, gateway.settings.message_limit))
-                return Response(status_code=200)
-            if request.method == "GET":
-                return Response(json.dumps(api.get(stage, connection_id)), media_type="application/json")
-            api.delete(stage, connection_id)
-            return Response(status_code=204)
+            response = _managed(gateway, request, body, invocation)
         except ManagementError as error:
-            body = json.dumps({"message": error.message}) if error.message else ""
             # boto3 takes the exception's name from this header alone.
             headers = {"x-amzn-ErrorType": error.error_type}
-            return Response(body, error.status, headers, media_type="application/json")
+            words = json.dumps({"message": error.message}) if error.message else ""
+            response = Response(words, error.status, headers, media_type="application/json")
+        now, status = gateway.clock.now(), response.status_code
+        gateway.journal.write(Managed(now, invocation, request.method, connection_id, status, len(body)))
+        return response
 
     app.add_route("/{stage}/@connections/{connection_id}", connections, methods=["POST", "GET", "DELETE"])
     app.mount("/", _Pages(gateway))
     return app
+
+
+def _managed(gateway: Served, request: Request, body: bytes, invocation: str) -> Response:
+    """Answer a call of `@connections`. Raises ManagementError."""
+    stage, connection_id = request.path_params["stage"], request.path_params["connection_id"]
+    api = gateway.websocket_stage(stage)
+    if api is None:
+        raise ManagementError(403, "ForbiddenException", "Forbidden")
+    if request.method == "POST":
+        api.post(stage, connection_id, body, invocation)
+        return Response(status_code=200)
+    if request.method == "GET":
+        return Response(json.dumps(api.get(stage, connection_id)), media_type="application/json")
+    api.delete(stage, connection_id)
+    return Response(status_code=204)
 
 
 class _Pages:

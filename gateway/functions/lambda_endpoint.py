@@ -10,9 +10,12 @@ from urllib.parse import quote, urlsplit
 
 import httptools
 
+from gateway.clock import Clock
 from gateway.console import Console
 from gateway.errors import GatewayError, UsageError
 from gateway.functions.worker import NOT_RUN, FunctionFailed
+from gateway.ids import new_request_id
+from gateway.journal import Invoked, Journal, Logged, Returned
 from gateway.settings import Settings
 from gateway.template.specs import FunctionSpec
 
@@ -124,19 +127,22 @@ class Answer:
 class RemoteFunction:
     """One function behind an endpoint. Its environment is the other process's affair."""
 
-    def __init__(self, spec: FunctionSpec, endpoint: LambdaEndpoint, settings: Settings, console: Console) -> None:
+    def __init__(
+        self, spec: FunctionSpec, endpoint: LambdaEndpoint, settings: Settings, clock: Clock, journal: Journal
+    ) -> None:
         self.spec = spec
         self._endpoint = endpoint
         self._settings = settings
-        self._console = console
+        self._clock = clock
+        self._journal = journal
         self._free = asyncio.Semaphore(max(1, min(settings.max_workers, spec.concurrency or settings.max_workers)))
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def submit(self, payload: bytes) -> asyncio.Future[bytes]:
+    def submit(self, payload: bytes, cause: str) -> asyncio.Future[bytes]:
         """Invoke the function; see Pool.submit."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[bytes] = loop.create_future()
-        task = loop.create_task(self._run(payload, result))
+        task = loop.create_task(self._run(payload, cause, result))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return result
@@ -151,20 +157,35 @@ class RemoteFunction:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, payload: bytes, result: asyncio.Future[bytes]) -> None:
+    async def _run(self, payload: bytes, cause: str, result: asyncio.Future[bytes]) -> None:
         try:
             async with self._free:
                 # Whoever asked may have given up meanwhile.
-                answer = b"" if result.done() else await self._invoke(payload)
+                answer = b"" if result.done() else await self._told(payload, cause)
             if not result.done():
                 result.set_result(answer)
         except FunctionFailed as failure:
-            self._console.failed(self.spec.logical_id, "", f"{failure.error_type}: {failure.message}")
             if not result.done():
                 result.set_exception(failure)
                 result.exception()
         finally:
             result.cancel()
+
+    async def _told(self, payload: bytes, cause: str) -> bytes:
+        """Return the function's answer, with its begin and end in the journal. Raises FunctionFailed."""
+        function, invocation, began = self.spec.logical_id, new_request_id(), self._clock.monotonic()
+        self._journal.write(Invoked(self._clock.now(), invocation, function, cause, payload, None))
+        answer, error, message = b"", "", ""
+        try:
+            answer = await self._invoke(payload)
+        except FunctionFailed as failure:
+            error, message = failure.error_type, failure.message
+            self._journal.write(Logged(self._clock.now(), invocation, function, f"{error}: {message}", fault=True))
+            raise
+        finally:
+            now, taken = self._clock.now(), self._clock.monotonic() - began
+            self._journal.write(Returned(now, invocation, function, taken, answer, error, message))
+        return answer
 
     async def _invoke(self, payload: bytes) -> bytes:
         """Return the function's answer. Raises FunctionFailed."""

@@ -6,17 +6,18 @@ Where a pool runs them, or another process: who asks for a function does not kno
 import asyncio
 import os
 import sys
-import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
 
 from gateway.aws.resources import CREDENTIALS
-from gateway.console import Console
+from gateway.clock import Clock
+from gateway.credentials import Credentials
 from gateway.errors import GatewayError
 from gateway.functions.runtime_api import Invocation
 from gateway.functions.worker import NOT_RUN, FunctionFailed, Worker
 from gateway.ids import new_request_id, new_trace_id
+from gateway.journal import Journal, Logged
 from gateway.settings import Settings
 from gateway.template.specs import FunctionSpec
 
@@ -31,12 +32,22 @@ class Pool:
     """
 
     def __init__(
-        self, spec: FunctionSpec, environment: dict[str, str], settings: Settings, console: Console, *, fresh: bool
+        self,
+        spec: FunctionSpec,
+        environment: dict[str, str],
+        settings: Settings,
+        clock: Clock,
+        journal: Journal,
+        credentials: Credentials,
+        *,
+        fresh: bool,
     ) -> None:
         self.spec = spec
         self._environment = environment
         self._settings = settings
-        self._console = console
+        self._clock = clock
+        self._journal = journal
+        self._credentials = credentials
         self._fresh = fresh
         self._limit = max(1, min(settings.max_workers, spec.concurrency or settings.max_workers))
         self._loop = asyncio.get_running_loop()
@@ -47,13 +58,13 @@ class Pool:
         self._prestarted: asyncio.Future[None] | None = None
         self._closed = False
 
-    def submit(self, payload: bytes) -> asyncio.Future[bytes]:
+    def submit(self, payload: bytes, cause: str) -> asyncio.Future[bytes]:
         """Invoke the function with the event `payload`; the result is the answer's JSON, or FunctionFailed.
 
         Cancelling the result does not stop the function, as giving up on an answer does not on Lambda.
         """
         result: asyncio.Future[bytes] = self._loop.create_future()
-        invocation = Invocation(new_request_id(), payload, new_trace_id(time.time()), result)
+        invocation = Invocation(new_request_id(), payload, new_trace_id(self._clock.now()), cause, result)
         if self._closed:
             result.set_exception(FunctionFailed("ServiceException", "the gateway is stopping"))
         elif len(payload) > self._settings.payload_limit:
@@ -96,7 +107,16 @@ class Pool:
     # ---- workers
 
     def _start(self) -> None:
-        worker = Worker(self.spec, self._environment, self._settings, self._console, self._idled, self._ended)
+        worker = Worker(
+            self.spec,
+            self._environment,
+            self._settings,
+            self._clock,
+            self._journal,
+            self._credentials,
+            self._idled,
+            self._ended,
+        )
         self._workers[worker] = self._loop.create_task(worker.run())
 
     def _idled(self, worker: Worker) -> None:
@@ -122,7 +142,8 @@ class Pool:
         if self._closed:
             return
         if failure is not None:
-            self._console.failed(self.spec.logical_id, "", f"{failure.error_type}: {failure.message}")
+            line = f"{failure.error_type}: {failure.message}"
+            self._journal.write(Logged(self._clock.now(), "", self.spec.logical_id, line, fault=True))
             # Lambda fails the invocation that a process was started for.
             while self._waiting:
                 invocation = self._waiting.popleft()
@@ -153,7 +174,7 @@ class Pool:
 class Runner(Protocol):
     """What runs one function: a pool here, or what another process serves."""
 
-    def submit(self, payload: bytes) -> asyncio.Future[bytes]:
+    def submit(self, payload: bytes, cause: str) -> asyncio.Future[bytes]:
         """Invoke the function with the event `payload`; see Pool.submit."""
 
     async def prestart(self) -> None:
@@ -170,14 +191,14 @@ class Functions:
         self._runners = runners
         self._settings = settings
 
-    def submit(self, function: str, payload: bytes) -> asyncio.Future[bytes]:
+    def submit(self, function: str, payload: bytes, cause: str) -> asyncio.Future[bytes]:
         """Invoke a function by logical id; see Pool.submit."""
         runner = self._runners.get(function)
         if runner is None:
             result: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
             result.set_exception(FunctionFailed(NOT_RUN, f"{function} is not run here"))
             return result
-        return runner.submit(payload)
+        return runner.submit(payload, cause)
 
     async def prestart(self) -> None:
         """Start one worker of each function, a few at a time."""

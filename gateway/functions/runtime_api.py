@@ -10,6 +10,9 @@ from typing import Protocol, cast
 
 import httptools
 
+Submit = Callable[[str, bytes, str], asyncio.Future[bytes]]
+"""Invokes a function: `submit(logical_id, event, cause)`. Causes: see `gateway.journal`; results: see `Pool.submit`."""
+
 _PREFIX = "/2018-06-01/runtime/"
 _ACCEPTED = (
     b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n" + b'{"status":"OK"}\n'
@@ -18,11 +21,15 @@ _ACCEPTED = (
 
 @dataclass(slots=True)
 class Invocation:
-    """One call of a function: `payload` is the event's JSON; `result` gets the answer's JSON or a FunctionFailed."""
+    """One call of a function: `payload` is the event's JSON; `result` gets the answer's JSON or a FunctionFailed.
+
+    `cause` says what it is for; see `gateway.journal`.
+    """
 
     request_id: str
     payload: bytes
     trace_id: str
+    cause: str
     result: asyncio.Future[bytes] = field(repr=False)
 
 

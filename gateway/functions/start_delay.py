@@ -2,12 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 
-Submit = Callable[[str, bytes], asyncio.Future[bytes]]
+from gateway.clock import Clock
+from gateway.functions.runtime_api import Submit
 
 
-def delayed(submit: Submit, longest: float, seed: int | None = None) -> Submit:
+def delayed(submit: Submit, longest: float, clock: Clock, seed: int | None = None) -> Submit:
     """Return `submit` with each invocation held back for between 0 and `longest` seconds; `submit` itself for 0.
 
     The times are drawn in the order of the calls, the same ones for the same `seed`. Giving up on the result does not
@@ -18,15 +18,15 @@ def delayed(submit: Submit, longest: float, seed: int | None = None) -> Submit:
     draw = random.Random(seed)
     loop = asyncio.get_running_loop()
 
-    def held(function: str, payload: bytes) -> asyncio.Future[bytes]:
+    def held(function: str, payload: bytes, cause: str) -> asyncio.Future[bytes]:
         result: asyncio.Future[bytes] = loop.create_future()
-        loop.call_later(draw.uniform(0, longest), _begin, submit, function, payload, result)
+        clock.call_later(draw.uniform(0, longest), _begin, submit, function, payload, cause, result)
         return result
 
     return held
 
 
-def _begin(submit: Submit, function: str, payload: bytes, result: asyncio.Future[bytes]) -> None:
+def _begin(submit: Submit, function: str, payload: bytes, cause: str, result: asyncio.Future[bytes]) -> None:
     def finished(begun: asyncio.Future[bytes]) -> None:
         if begun.cancelled():
             result.cancel()
@@ -36,4 +36,4 @@ def _begin(submit: Submit, function: str, payload: bytes, result: asyncio.Future
         elif not result.done():
             result.set_result(begun.result())
 
-    submit(function, payload).add_done_callback(finished)
+    submit(function, payload, cause).add_done_callback(finished)

@@ -6,14 +6,15 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway.console import Console
+from gateway.clock import Clock, Timer
+from gateway.credentials import Credentials
 from gateway.functions import bootstrap
 from gateway.functions.runtime_api import Invocation, RuntimeConnection
+from gateway.journal import Invoked, Journal, Logged, Returned
 from gateway.settings import Settings
 from gateway.template.specs import FunctionSpec
 
@@ -50,23 +51,30 @@ class Worker:
         spec: FunctionSpec,
         environment: dict[str, str],
         settings: Settings,
-        console: Console,
+        clock: Clock,
+        journal: Journal,
+        credentials: Credentials,
         on_idle: Callable[["Worker"], None],
         on_end: Callable[["Worker", FunctionFailed | None], None],
     ) -> None:
         self.spec = spec
         self.ready = False
         self.used = False
-        self._environment = environment
+        self._credentials = credentials
+        self._credential = credentials.issue(lambda: self._last_request_id if self.busy else "")
+        self._environment = {**environment, **self._credential.variables}
         self._settings = settings
-        self._console = console
+        self._clock = clock
+        self._journal = journal
         self._on_idle = on_idle
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._give: Callable[[Invocation, str, int], None] | None = None
         self._invocation: Invocation | None = None
         self._last_request_id = ""
-        self._timer: asyncio.TimerHandle | None = None
+        self._began = clock.monotonic()
+        self._init: float | None = None
+        self._timer: Timer | None = None
         self._failure: FunctionFailed | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._server: asyncio.Server | None = None
@@ -116,7 +124,7 @@ class Worker:
             os.close(child_end)
         self._loop.add_reader(self._output, self._drain)
         init_timeout = self._settings.init_timeout
-        self._timer = self._loop.call_later(init_timeout, self._init_timed_out, init_timeout)
+        self._timer = self._clock.call_later(init_timeout, self._init_timed_out, init_timeout)
 
     @property
     def busy(self) -> bool:
@@ -132,8 +140,12 @@ class Worker:
         self._invocation = invocation
         self._last_request_id = invocation.request_id
         timeout = self.spec.timeout
-        self._timer = self._loop.call_later(timeout, self._timed_out)
-        give(invocation, self.spec.arn, int((time.time() + timeout) * 1000))
+        self._timer = self._clock.call_later(timeout, self._timed_out)
+        now, self._began = self._clock.now(), self._clock.monotonic()
+        function, request_id = self.spec.logical_id, invocation.request_id
+        init, self._init = self._init, None
+        self._journal.write(Invoked(now, request_id, function, invocation.cause, invocation.payload, init))
+        give(invocation, self.spec.arn, int((now + timeout) * 1000))
 
     def stop(self) -> None:
         """End the process because the gateway stops: nothing is told of it."""
@@ -154,6 +166,7 @@ class Worker:
         """The process is idle."""
         if not self.ready:
             self.ready = True
+            self._init = self._clock.monotonic() - self._began
             self._stop_timer()
         self._give = give
         self._on_idle(self)
@@ -166,16 +179,18 @@ class Worker:
         limit = self._settings.payload_limit
         if len(body) > limit:
             message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
-            self._console.failed(self.spec.logical_id, request_id, message)
-            _fail(invocation, FunctionFailed("Function.ResponseSizeTooLarge", message))
-        elif not invocation.result.done():
+            self._tell_fault(request_id, message)
+            self._fail(invocation, FunctionFailed("Function.ResponseSizeTooLarge", message))
+            return
+        self._tell_end(invocation, body)
+        if not invocation.result.done():
             invocation.result.set_result(body)
 
     def on_error(self, request_id: str, error_type: str, body: bytes) -> None:
         """The function raised; its runtime has written the error to the log already."""
         invocation = self._done(request_id)
         if invocation is not None:
-            _fail(invocation, _failure(error_type, body))
+            self._fail(invocation, _failure(error_type, body))
 
     def on_init_error(self, error_type: str, body: bytes) -> None:
         """The module could not be loaded; the process is about to exit."""
@@ -211,12 +226,13 @@ class Worker:
         invocation, self._invocation = self._invocation, None
         if invocation is not None:
             if not self._stopping:
-                self._console.failed(self.spec.logical_id, invocation.request_id, failure.message)
-            _fail(invocation, failure)
+                self._tell_fault(invocation.request_id, failure.message)
+            self._fail(invocation, failure)
         self._on_end(self, None if self.ready else failure)
 
     def _close(self) -> None:
         self._stop_timer()
+        self._credentials.revoke(self._credential)
         if self._server is not None:
             self._server.close()
         if self._output >= 0:
@@ -231,6 +247,24 @@ class Worker:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    # ---- what is told of it
+
+    def _fail(self, invocation: Invocation, failure: FunctionFailed) -> None:
+        self._tell_end(invocation, b"", failure)
+        if not invocation.result.done():
+            invocation.result.set_exception(failure)
+            # Whoever gave up on the answer does not fetch it: that is no error of its own.
+            invocation.result.exception()
+
+    def _tell_end(self, invocation: Invocation, answer: bytes, failure: FunctionFailed | None = None) -> None:
+        now, taken = self._clock.now(), self._clock.monotonic() - self._began
+        error, message = (failure.error_type, failure.message) if failure else ("", "")
+        function = self.spec.logical_id
+        self._journal.write(Returned(now, invocation.request_id, function, taken, answer, error, message))
+
+    def _tell_fault(self, request_id: str, message: str) -> None:
+        self._journal.write(Logged(self._clock.now(), request_id, self.spec.logical_id, message, fault=True))
 
     # ---- output
 
@@ -253,14 +287,8 @@ class Worker:
                 self._show(line)
 
     def _show(self, line: bytes) -> None:
-        self._console.log(self.spec.logical_id, self._last_request_id, line.decode("utf-8", "replace"))
-
-
-def _fail(invocation: Invocation, failure: FunctionFailed) -> None:
-    if not invocation.result.done():
-        invocation.result.set_exception(failure)
-        # Whoever gave up on the answer does not fetch it: that is no error of its own.
-        invocation.result.exception()
+        text = line.decode("utf-8", "replace")
+        self._journal.write(Logged(self._clock.now(), self._last_request_id, self.spec.logical_id, text))
 
 
 def _failure(error_type: str, body: bytes) -> FunctionFailed:

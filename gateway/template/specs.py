@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,8 +99,20 @@ class QueueSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a trigger sends to: `kind` is queue or function, `name` the queue's name or the function's logical id."""
+
+    kind: str
+    name: str
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
 class MappingSpec:
-    """An SQS event source mapping; `queue` and `function` are logical ids."""
+    """An SQS event source mapping; `queue` and `function` are logical ids.
+
+    A batch is gathered for `window` seconds. `filters` are event patterns of which a message must match one.
+    """
 
     logical_id: str
     queue: str
@@ -108,16 +121,58 @@ class MappingSpec:
     batch_size: int = 10
     partial: bool = False
     concurrency: int | None = None
+    window: float = 0
+    filters: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """An event source mapping of a DynamoDB stream; `table` and `function` are logical ids.
+
+    `retries` and `max_age` (seconds) say how long a batch that fails is tried, None for as long as it has records.
+    """
+
+    logical_id: str
+    table: str
+    stream_arn: str
+    function: str
+    function_arn: str
+    batch_size: int = 100
+    window: float = 0
+    latest: bool = True
+    partial: bool = False
+    bisect: bool = False
+    retries: int | None = None
+    max_age: float | None = None
+    filters: tuple[Mapping[str, Any], ...] = ()
+    on_failure: Destination | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncSpec:
+    """How a function takes asynchronous events: retries after an error, the most seconds, and what is told then."""
+
+    retries: int | None = None
+    max_age: float | None = None
+    on_success: Destination | None = None
+    on_failure: Destination | None = None
+    dead_letters: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSpec:
-    """A schedule: `period` in seconds, None where the expression is no rate; `input` the fixed event, if any."""
+    """A schedule: what `expression` says in `timezone` between `start` and `end` (seconds since 1970).
+
+    `input` is the fixed event, if any; `group` the message group of a FIFO queue.
+    """
 
     logical_id: str
     arn: str
-    function: str
+    target: Destination
     expression: str
-    period: float | None
     scheduler: bool
     input: str | None = None
+    timezone: str = "UTC"
+    start: float | None = None
+    end: float | None = None
+    group: str | None = None

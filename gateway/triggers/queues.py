@@ -5,9 +5,10 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from gateway.functions.runtime_api import Submit
 from gateway.functions.worker import FunctionFailed
 from gateway.settings import Settings
 from gateway.template.specs import MappingSpec
@@ -83,7 +84,7 @@ class Poller:
         self,
         spec: MappingSpec,
         queue: Queue,
-        submit: Callable[[str, bytes], Awaitable[bytes]],
+        submit: Submit,
         settings: Settings,
         note: Callable[[str], None],
         *,
@@ -177,7 +178,9 @@ class Poller:
         event = queue_event(batch, self.spec.queue_arn, self._settings.region)
         try:
             async with self._free:
-                answer = json.loads(await self._submit(self.spec.function, json.dumps(event).encode()))
+                answer = json.loads(
+                    await self._submit(self.spec.function, json.dumps(event).encode(), batch[0]["MessageId"])
+                )
         except (FunctionFailed, ValueError):
             return False
         done = handled(batch, answer, partial=self.spec.partial)

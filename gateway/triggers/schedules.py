@@ -1,13 +1,13 @@
 """Schedules: invokes a function again and again, one run at a time."""
 
-import asyncio
 import contextlib
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+from gateway.clock import Clock
+from gateway.functions.runtime_api import Submit
 from gateway.functions.worker import FunctionFailed
 from gateway.settings import Settings
 from gateway.template.specs import ScheduleSpec
@@ -35,21 +35,20 @@ def schedule_event(spec: ScheduleSpec, settings: Settings, now: float) -> dict[s
 async def run_schedule(
     spec: ScheduleSpec,
     period: float,
-    submit: Callable[[str, bytes], Awaitable[bytes]],
+    submit: Submit,
     settings: Settings,
-    clock: Callable[[], float] = time.time,
+    clock: Clock,
 ) -> None:
     """Invoke the schedule's function every `period` seconds until cancelled.
 
     The first run is one period after the start. A run that takes longer than the period lets the next ones be missed.
     """
-    loop = asyncio.get_running_loop()
-    due = loop.time() + period
+    due = clock.monotonic() + period
     while True:
-        await asyncio.sleep(due - loop.time())
-        payload = spec.input or json.dumps(schedule_event(spec, settings, clock()))
+        await clock.sleep(due - clock.monotonic())
+        payload = spec.input or json.dumps(schedule_event(spec, settings, clock.now()))
         # A failure's words are on the console; the next run is as good as any.
         with contextlib.suppress(FunctionFailed):
-            await submit(spec.function, payload.encode())
-        behind = max(0.0, loop.time() - due)
+            await submit(spec.function, payload.encode(), spec.logical_id)
+        behind = max(0.0, clock.monotonic() - due)
         due += period * (1 + behind // period)

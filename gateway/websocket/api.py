@@ -4,12 +4,14 @@ import asyncio
 import json
 import logging
 import random
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from gateway import ids
+from gateway.clock import Clock
+from gateway.journal import Connected, Disconnected, Journal, Received, Sent
+from gateway.journal import Refused as UpgradeRefused
 from gateway.routing import select_route
 from gateway.settings import Settings
 from gateway.template.specs import WebSocketRoute, WebSocketSpec
@@ -38,10 +40,11 @@ class Accepted:
 
     connection: Connection
     subprotocol: str | None
+    request_id: str
 
 
 class WebSocketApi:
-    """One WebSocket API. `services` are what its integrations call; `clock` gives seconds since 1970.
+    """One WebSocket API. `services` are what its integrations call.
 
     A connection's life is `connect`, then `opened` with its channel, `receive` for each text message, and one of
     `closed` (the client, or the network, ended it) and `end` (this side does).
@@ -53,7 +56,8 @@ class WebSocketApi:
         services: Services,
         settings: Settings,
         domain_name: str,
-        clock: Callable[[], float] = time.time,
+        clock: Clock,
+        journal: Journal,
     ) -> None:
         self.spec = spec
         self.connections = Connections(settings)
@@ -61,6 +65,7 @@ class WebSocketApi:
         self._settings = settings
         self._domain_name = domain_name
         self._clock = clock
+        self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -68,9 +73,17 @@ class WebSocketApi:
 
     async def connect(self, upgrade: Upgrade) -> Accepted | Refused:
         """Run `$connect` and tell how to answer the upgrade; an accepted one is held until the connection exists."""
+        request_id = ids.new_id()
+        result = await self._connect(upgrade, request_id)
+        if isinstance(result, Refused):
+            api, stage = self.spec.logical_id, upgrade.stage
+            self._journal.write(UpgradeRefused(self._clock.now(), request_id, api, stage, result.status))
+        return result
+
+    async def _connect(self, upgrade: Upgrade, request_id: str) -> Accepted | Refused:
         if upgrade.stage not in self.spec.stages:
             return refusal(403, FORBIDDEN)
-        now = self._clock()
+        now = self._clock.now()
         headers = {name.lower(): value for name, value in upgrade.headers}
         context = Context(
             self.spec.api_id,
@@ -86,20 +99,20 @@ class WebSocketApi:
         subprotocol = None
         route = self.spec.routes.get("$connect")
         if route is not None:
-            answer = await self._ask_connect(connection, upgrade, route)
+            answer = await self._ask_connect(connection, upgrade, route, request_id)
             if isinstance(answer, Refused):
                 return answer
             subprotocol = answer
         settings = self._settings
         spread = settings.connect_window_jitter
-        await asyncio.sleep(settings.connect_window * random.uniform(1 - spread, 1 + spread))
-        return Accepted(connection, subprotocol)
+        await self._clock.sleep(settings.connect_window * random.uniform(1 - spread, 1 + spread))
+        return Accepted(connection, subprotocol, request_id)
 
     async def _ask_connect(
-        self, connection: Connection, upgrade: Upgrade, route: WebSocketRoute
+        self, connection: Connection, upgrade: Upgrade, route: WebSocketRoute, request_id: str
     ) -> Refused | str | None:
-        now = self._clock()
-        event = events.connect_event(connection.context, upgrade, ids.new_id(), ids.new_trace_id(now), now)
+        now = self._clock.now()
+        event = events.connect_event(connection.context, upgrade, request_id, ids.new_trace_id(now), now)
         try:
             answer = await self._invoke(route, event)
         except TimeoutError:
@@ -118,11 +131,24 @@ class WebSocketApi:
                     return value
         return None
 
-    def opened(self, connection: Connection, channel: Channel) -> None:
+    def opened(self, accepted: Accepted, channel: Channel) -> None:
         """The connection exists: `@connections` reaches it."""
+        connection = accepted.connection
         connection.channel = channel
-        connection.opened_at = connection.active_at = self._loop.time()
+        connection.opened_at = connection.active_at = self._clock.monotonic()
         self.connections.add(connection)
+        context = connection.context
+        self._journal.write(
+            Connected(
+                self._clock.now(),
+                connection.id,
+                accepted.request_id,
+                self.spec.logical_id,
+                context.stage,
+                context.source_ip,
+                context.user_agent,
+            )
+        )
         self._watch(connection)
 
     # ---- messages
@@ -135,10 +161,12 @@ class WebSocketApi:
     async def _message(self, connection: Connection, text: str) -> None:
         request_id = ids.new_id()
         route = select_route(self.spec, text)
+        key = None if route is None else route.key
+        self._journal.write(Received(self._clock.now(), connection.id, request_id, key, text))
         if route is None:
             self._send_error(connection, FORBIDDEN, request_id)
             return
-        event = events.message_event(connection.context, route.key, text, request_id, ids.new_id(), self._clock())
+        event = events.message_event(connection.context, route.key, text, request_id, ids.new_id(), self._clock.now())
         try:
             answer = await self._invoke(route, event)
         except TimeoutError:
@@ -148,27 +176,28 @@ class WebSocketApi:
         else:
             body = answer.get("body") if route.responds and isinstance(answer, dict) else None
             if isinstance(body, str) and body:
-                self._send(connection, body.encode("utf-8", "replace"))
+                self._send(connection, body.encode("utf-8", "replace"), request_id)
 
     def _send_error(self, connection: Connection, message: str, request_id: str) -> None:
         # The service's own spacing: a blank after the first colon only.
         frame = f'{{"message": "{message}", "connectionId":"{connection.id}", "requestId":"{request_id}"}}'
-        self._send(connection, frame.encode())
+        self._send(connection, frame.encode(), request_id)
 
-    def _send(self, connection: Connection, text: bytes) -> None:
+    def _send(self, connection: Connection, text: bytes, cause: str) -> None:
         # Whoever closed meanwhile gets nothing, and nobody is told.
         if connection.channel is not None:
             self._touch(connection)
             connection.channel.send(text)
+            self._journal.write(Sent(self._clock.now(), connection.id, cause, text))
 
     # ---- @connections
 
-    def post(self, stage: str, connection_id: str, body: bytes) -> None:
-        """Send a message to a client. Raises ManagementError."""
+    def post(self, stage: str, connection_id: str, body: bytes, invocation: str = "") -> None:
+        """Send a message to a client, on behalf of an invocation if it is one's. Raises ManagementError."""
         connection = self.connections.find(stage, connection_id)
         self.connections.check_post(connection, body)
         # [I] Outbound frames are text; what is no UTF-8 cannot be one.
-        self._send(connection, body if _is_utf8(body) else body.decode("utf-8", "replace").encode())
+        self._send(connection, body if _is_utf8(body) else body.decode("utf-8", "replace").encode(), invocation)
 
     def get(self, stage: str, connection_id: str) -> dict[str, Any]:
         """Describe a connection. Raises ManagementError."""
@@ -195,13 +224,17 @@ class WebSocketApi:
         connection.channel = None
         if connection.timer is not None:
             connection.timer.cancel()
-        self._start(self._disconnect(connection, code, reason or self._settings.disconnect_reasons.get(code, "")))
+        reason = reason or self._settings.disconnect_reasons.get(code, "")
+        request_id = ids.new_id()
+        self._journal.write(Disconnected(self._clock.now(), connection.id, request_id, code, reason))
+        self._start(self._disconnect(connection, code, reason, request_id))
 
-    async def _disconnect(self, connection: Connection, code: int, reason: str) -> None:
+    async def _disconnect(self, connection: Connection, code: int, reason: str, request_id: str) -> None:
         route = self.spec.routes.get("$disconnect")
         if route is None:
             return
-        event = events.disconnect_event(connection.context, connection.host, code, reason, ids.new_id(), self._clock())
+        now = self._clock.now()
+        event = events.disconnect_event(connection.context, connection.host, code, reason, request_id, now)
         try:
             await self._invoke(route, event)
         except (TimeoutError, IntegrationFailed):
@@ -222,12 +255,12 @@ class WebSocketApi:
     # ---- clocks
 
     def _touch(self, connection: Connection) -> None:
-        connection.last_active = self._clock()
-        connection.active_at = self._loop.time()
+        connection.last_active = self._clock.now()
+        connection.active_at = self._clock.monotonic()
 
     def _watch(self, connection: Connection) -> None:
         """Close the connection where it is too old or idle, else look again when it next could be."""
-        now = self._loop.time()
+        now = self._clock.monotonic()
         left = min(
             connection.active_at + self._settings.idle_timeout - now,
             connection.opened_at + self._settings.connection_duration - now,
@@ -235,13 +268,13 @@ class WebSocketApi:
         if left <= 0:
             self.end(connection, 1001)
         else:
-            connection.timer = self._loop.call_later(left, self._watch, connection)
+            connection.timer = self._clock.call_later(left, self._watch, connection)
 
     # ---- integrations
 
     async def _invoke(self, route: WebSocketRoute, event: dict[str, Any]) -> Any:
         """Return the target's answer. Raises IntegrationFailed, or TimeoutError past the integration's timeout."""
-        async with asyncio.timeout(min(route.timeout or self._settings.integration_timeout, 29.0)):
+        async with self._clock.timeout(min(route.timeout or self._settings.integration_timeout, 29.0)):
             return await route.target.call(event, self._services)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

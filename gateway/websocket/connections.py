@@ -3,11 +3,11 @@
 https://docs.aws.amazon.com/apigatewaymanagementapi/latest/reference/
 """
 
-import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from gateway.clock import Timer
 from gateway.ids import is_connection_id
 from gateway.settings import Settings
 from gateway.websocket.events import Context
@@ -47,7 +47,7 @@ class Connection:
     channel: Channel | None = None
     opened_at: float = 0.0
     active_at: float = 0.0
-    timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+    timer: Timer | None = field(default=None, repr=False)
 
     @property
     def id(self) -> str:

@@ -137,7 +137,7 @@ class ClientConnection(asyncio.Protocol):
             if accepted.subprotocol is not None:
                 response.headers["Sec-WebSocket-Protocol"] = accepted.subprotocol
             self._respond(response)
-        self._api.opened(accepted.connection, self)
+        self._api.opened(accepted, self)
         if self._lost:
             self._tell_closed(1006, "")
         else:

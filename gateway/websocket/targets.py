@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gateway.functions.runtime_api import Submit
 from gateway.functions.worker import NOT_RUN, FunctionFailed
 from gateway.routing import selected_key
 from gateway.settings import Settings
@@ -31,12 +32,12 @@ class IntegrationFailed(Exception):
 class Services:
     """What targets call.
 
-    `submit(function, event)` invokes a function. `send(queue, lane, arguments)` sends a message to the queue of that
-    name, in order with those of the same lane, with SendMessage's arguments, or raises SendFailed. `note` tells the
-    person at the terminal what no function's log will say.
+    `submit` invokes a function. `send(queue, lane, arguments)` sends a message to the queue of that name, in order with
+    those of the same lane, with SendMessage's arguments, or raises SendFailed. `note` tells the person at the terminal
+    what no function's log will say.
     """
 
-    submit: Callable[[str, bytes], asyncio.Future[bytes]]
+    submit: Submit
     send: Callable[[str, str, Arguments], asyncio.Future[None]]
     note: Callable[[str], None]
 
@@ -61,7 +62,7 @@ class FunctionTarget:
         """Return the function's answer. Raises IntegrationFailed."""
         payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
         try:
-            return json.loads(await services.submit(self.function, payload))
+            return json.loads(await services.submit(self.function, payload, event["requestContext"]["requestId"]))
         except FunctionFailed as error:
             # [R] 500 where there is no function to invoke, 502 where it fails.
             raise IntegrationFailed(500 if error.error_type == NOT_RUN else 502) from None

@@ -4,11 +4,12 @@ import json
 import pytest
 
 from gateway.console import Console
+from gateway.journal import Logged
 
 
 def shown(line: str) -> list[str]:
     err = io.StringIO()
-    Console(io.StringIO(), err).log("Fn", "0123456789ab", line)
+    Console(io.StringIO(), err).show(Logged(0, "0123456789ab", "Fn", line))
     return [part.removeprefix("Fn 01234567 | ") for part in err.getvalue().splitlines()]
 
 

@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from gateway.clock import Clock
 from gateway.console import Console
 from gateway.errors import GatewayError, UsageError
 from gateway.functions.lambda_endpoint import LambdaEndpoint, RemoteFunction, answer_of
 from gateway.functions.worker import NOT_RUN, FunctionFailed
+from gateway.journal import Journal
 from gateway.run import Options, running
 from gateway.settings import Settings
 from gateway.template.specs import FunctionSpec
@@ -61,8 +63,9 @@ def err() -> io.StringIO:
 def function(err: io.StringIO) -> Callable[..., RemoteFunction]:
     def made(url: str, *, timeout: float = 5, **changes: Any) -> RemoteFunction:
         spec = FunctionSpec("Fn", "local-Fn", "arn", "code.handler", Path(), timeout=timeout)
-        console = Console(io.StringIO(), err)
-        return RemoteFunction(spec, LambdaEndpoint(url), replace(Settings(), **changes), console)
+        journal = Journal()
+        journal.subscribe(Console(io.StringIO(), err).show)
+        return RemoteFunction(spec, LambdaEndpoint(url), replace(Settings(), **changes), Clock(), journal)
 
     return made
 
@@ -83,7 +86,7 @@ async def test_an_event_goes_out_and_an_answer_comes_back(function: Callable[...
     async with endpoint(reply) as url:
         made = function(url)
         await made.prestart()
-        assert await made.submit('{"text": "Grüße"}'.encode()) == b'{"statusCode": 200}'
+        assert await made.submit('{"text": "Grüße"}'.encode(), "test") == b'{"statusCode": 200}'
     assert asked == [("/2015-03-31/functions/Fn/invocations", {"text": "Grüße"})]
 
 
@@ -95,7 +98,7 @@ async def test_an_answer_in_pieces(function: Callable[..., RemoteFunction], size
         return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked + b"0\r\n\r\n"
 
     async with endpoint(reply) as url:
-        assert json.loads(await function(url).submit(b"{}")) == "x" * size
+        assert json.loads(await function(url).submit(b"{}", "test")) == "x" * size
 
 
 async def test_a_raised_error_is_one_though_nothing_marks_it(
@@ -107,7 +110,7 @@ async def test_a_raised_error_is_one_though_nothing_marks_it(
         return http(200, json.dumps(report).encode())
 
     async with endpoint(reply) as url:
-        failed = await failure(function(url).submit(b"{}"))
+        failed = await failure(function(url).submit(b"{}", "test"))
     assert (failed.error_type, failed.message, failed.trace) == ("KeyError", "no tea", ["line 1\n"])
     assert "KeyError: no tea" in err.getvalue()
 
@@ -144,7 +147,7 @@ async def test_nobody_listens(function: Callable[..., RemoteFunction], err: io.S
 
     async with endpoint(reply) as url:
         pass
-    failed = await failure(function(url).submit(b"{}"))
+    failed = await failure(function(url).submit(b"{}", "test"))
     assert failed.error_type == "ServiceException"
     assert url in err.getvalue()
 
@@ -155,7 +158,7 @@ async def test_a_broken_answer(function: Callable[..., RemoteFunction], sent: by
         return sent
 
     async with endpoint(reply) as url:
-        assert (await failure(function(url).submit(b"{}"))).error_type == "ServiceException"
+        assert (await failure(function(url).submit(b"{}", "test"))).error_type == "ServiceException"
 
 
 async def test_an_answer_that_does_not_come(function: Callable[..., RemoteFunction]) -> None:
@@ -167,9 +170,9 @@ async def test_an_answer_that_does_not_come(function: Callable[..., RemoteFuncti
 
     async with endpoint(reply) as url:
         made = function(url, timeout=0.05, init_timeout=0.05)
-        assert (await failure(made.submit(b"{}"))).error_type == "Sandbox.Timedout"
+        assert (await failure(made.submit(b"{}", "test"))).error_type == "Sandbox.Timedout"
         made = function(url)
-        waiting = made.submit(b"{}")
+        waiting = made.submit(b"{}", "test")
         await asyncio.sleep(0)
         await made.close()
         assert waiting.cancelled()
@@ -189,12 +192,12 @@ async def test_load_beyond_the_limit_waits(function: Callable[..., RemoteFunctio
 
     async with endpoint(reply) as url:
         made = function(url, max_workers=2)
-        assert await asyncio.gather(*(made.submit(b"{}") for _ in range(6))) == [b"1"] * 6
+        assert await asyncio.gather(*(made.submit(b"{}", "test") for _ in range(6))) == [b"1"] * 6
     assert most == 2
 
 
 async def test_events_over_6_mb_are_refused(function: Callable[..., RemoteFunction]) -> None:
-    failed = await failure(function("http://127.0.0.1:1", payload_limit=10).submit(b'"0123456789"'))
+    failed = await failure(function("http://127.0.0.1:1", payload_limit=10).submit(b'"0123456789"', "test"))
     assert failed.error_type == "RequestTooLargeException"
 
 

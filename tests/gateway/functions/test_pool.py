@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from gateway.clock import Clock
 from gateway.console import Console
+from gateway.credentials import Credentials
 from gateway.errors import GatewayError
 from gateway.functions.pool import Pool, environment
 from gateway.functions.worker import FunctionFailed
+from gateway.journal import Journal
 from gateway.settings import Settings
 from gateway.template.specs import FunctionSpec
 from tests.gateway.conftest import alive
@@ -60,7 +63,9 @@ def pool(tmp_path: Path, err: io.StringIO) -> Opener:
         settings = replace(Settings(), **changes)
         spec = FunctionSpec("Fn", "local-Fn", "arn", handler, tmp_path, timeout=timeout)
         variables = environment(spec, "http://127.0.0.1:1", None, settings)
-        made = Pool(spec, variables, settings, Console(io.StringIO(), err), fresh=fresh)
+        journal = Journal()
+        journal.subscribe(Console(io.StringIO(), err).show)
+        made = Pool(spec, variables, settings, Clock(), journal, Credentials(), fresh=fresh)
         try:
             yield made
         finally:
@@ -71,7 +76,7 @@ def pool(tmp_path: Path, err: io.StringIO) -> Opener:
 
 async def call(pool: Pool, **event: Any) -> Any:
     async with asyncio.timeout(20):
-        return json.loads(await pool.submit(json.dumps(event).encode()))
+        return json.loads(await pool.submit(json.dumps(event).encode(), "test"))
 
 
 async def test_a_process_is_used_again(pool: Opener) -> None:
@@ -100,8 +105,8 @@ async def test_load_is_spread_up_to_the_limit_and_waits_beyond(pool: Opener) -> 
 async def test_load_beyond_the_limit_is_refused_where_that_is_set(pool: Opener) -> None:
     async with pool(max_workers=1, throttle=True) as made:
         await made.prestart()
-        first = made.submit(b'{"seconds": 0.2}')
-        second = made.submit(b"{}")
+        first = made.submit(b'{"seconds": 0.2}', "test")
+        second = made.submit(b"{}", "test")
         with pytest.raises(FunctionFailed, match="Rate Exceeded"):
             await second
         await first
@@ -156,7 +161,7 @@ async def test_large_payloads_are_not_held_up(pool: Opener) -> None:
 async def test_an_invocation_that_nobody_waits_for_goes_on(pool: Opener) -> None:
     async with pool(max_workers=1) as made:
         await made.prestart()
-        made.submit(b'{"seconds": 0.1}').cancel()
+        made.submit(b'{"seconds": 0.1}', "test").cancel()
         assert (await call(made))["calls"] == 2
 
 

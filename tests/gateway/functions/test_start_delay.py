@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from gateway.functions.start_delay import Submit, delayed
+from gateway.clock import Clock
+from gateway.functions.runtime_api import Submit
+from gateway.functions.start_delay import delayed
 from tests.gateway.conftest import gateway
 
 pytestmark = pytest.mark.anyio
 
 
 def recording(order: list[str]) -> Submit:
-    def submit(function: str, payload: bytes) -> asyncio.Future[bytes]:
+    def submit(function: str, payload: bytes, cause: str) -> asyncio.Future[bytes]:
         order.append(payload.decode())
         result: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         if payload == b"fail":
@@ -27,15 +29,18 @@ def recording(order: list[str]) -> Submit:
 
 async def run(seed: int | None) -> list[str]:
     order: list[str] = []
-    submit = delayed(recording(order), 0.05, seed)
-    answers = await asyncio.gather(*(submit("Fn", str(number).encode()) for number in range(20)))
+    clock = Clock()
+    submit = delayed(recording(order), 60, clock, seed)
+    results = [submit("Fn", str(number).encode(), "test") for number in range(20)]
+    await clock.turn(60)
+    answers = await asyncio.gather(*results)
     assert answers == [f"Fn{number}".encode() for number in range(20)]
     return order
 
 
 async def test_no_delay_costs_nothing() -> None:
     submit = recording([])
-    assert delayed(submit, 0) is submit
+    assert delayed(submit, 0, Clock()) is submit
 
 
 async def test_invocations_overtake_each_other_in_the_same_way_for_the_same_seed() -> None:
@@ -47,14 +52,14 @@ async def test_invocations_overtake_each_other_in_the_same_way_for_the_same_seed
 
 async def test_failures_are_passed_on() -> None:
     with pytest.raises(RuntimeError, match="failed"):
-        await delayed(recording([]), 0.01)("Fn", b"fail")
+        await delayed(recording([]), 0.01, Clock())("Fn", b"fail", "test")
 
 
 async def test_giving_up_does_not_stop_the_function() -> None:
     order: list[str] = []
-    submit = delayed(recording(order), 0.01)
+    submit = delayed(recording(order), 0.01, Clock())
     for payload in (b"x", b"fail"):
-        submit("Fn", payload).cancel()
+        submit("Fn", payload, "test").cancel()
     async with asyncio.timeout(1):
         while len(order) < 2:
             await asyncio.sleep(0.001)

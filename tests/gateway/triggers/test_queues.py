@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.clock import Clock
 from gateway.functions.worker import FunctionFailed
 from gateway.settings import Settings
 from gateway.template.specs import MappingSpec, ScheduleSpec
@@ -58,7 +59,10 @@ class Run:
         spec = MappingSpec("M", "Q", "arn", "Fn", batch_size, True, concurrency)
         self.poller = Poller(spec, queue, self.submit, settings, self.notes.append, notified=False)
 
-    async def submit(self, function: str, payload: bytes) -> bytes:
+    def submit(self, function: str, payload: bytes, cause: str) -> asyncio.Future[bytes]:
+        return asyncio.ensure_future(self._run(payload))
+
+    async def _run(self, payload: bytes) -> bytes:
         batch = [record["messageId"] for record in json.loads(payload)["Records"]]
         self.calls.append(batch)
         self.running.append(batch)
@@ -237,7 +241,7 @@ async def test_runs_follow_each_other_even_after_a_failure() -> None:
     payloads: list[bytes] = []
     running = 0
 
-    async def submit(function: str, payload: bytes) -> bytes:
+    async def run(payload: bytes) -> bytes:
         nonlocal running
         payloads.append(payload)
         running += 1
@@ -247,7 +251,10 @@ async def test_runs_follow_each_other_even_after_a_failure() -> None:
         running -= 1
         raise FunctionFailed("E", "m")
 
-    task = asyncio.create_task(run_schedule(schedule(text='{"my":"input"}'), 0.01, submit, Settings()))
+    def submit(function: str, payload: bytes, cause: str) -> asyncio.Future[bytes]:
+        return asyncio.ensure_future(run(payload))
+
+    task = asyncio.create_task(run_schedule(schedule(text='{"my":"input"}'), 0.01, submit, Settings(), Clock()))
     async with asyncio.timeout(2):
         while len(payloads) < 3:
             await asyncio.sleep(0.001)

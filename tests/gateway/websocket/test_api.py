@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from gateway.clock import Clock
 from gateway.functions.worker import NOT_RUN, FunctionFailed
+from gateway.journal import Journal
 from gateway.settings import Settings
 from gateway.template.specs import WebSocketRoute, WebSocketSpec
 from gateway.websocket.api import Accepted, Refused, WebSocketApi
@@ -71,7 +73,7 @@ class Functions:
             result.set_result(None)
         return result
 
-    def submit(self, function: str, payload: bytes) -> asyncio.Future[bytes]:
+    def submit(self, function: str, payload: bytes, cause: str) -> asyncio.Future[bytes]:
         event = json.loads(payload)
         self.events.append(event)
         result: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -91,7 +93,7 @@ def api(functions: Functions, settings: Settings = SETTINGS, **changes: Any) -> 
     keys = ("$connect", "$default", "$disconnect")
     routes = {key: WebSocketRoute(key, FunctionTarget(key.strip("$")), responds=True) for key in keys}
     spec = WebSocketSpec("Api", "abcd", "\\$default", routes, {"live": {}})
-    return WebSocketApi(replace(spec, **changes), functions.services, settings, "host")
+    return WebSocketApi(replace(spec, **changes), functions.services, settings, "host", Clock(), Journal())
 
 
 def upgrade(**changes: Any) -> Upgrade:
@@ -102,7 +104,7 @@ async def connected(made: WebSocketApi) -> tuple[Connection, Channel]:
     result = await made.connect(upgrade())
     assert isinstance(result, Accepted)
     channel = Channel()
-    made.opened(result.connection, channel)
+    made.opened(result, channel)
     return result.connection, channel
 
 
@@ -176,7 +178,7 @@ async def test_the_connection_exists_only_some_time_after_connect_returned() -> 
     assert isinstance(result, Accepted)
     assert asyncio.get_running_loop().time() - began > 0.02
     channel = Channel()
-    made.opened(result.connection, channel)
+    made.opened(result, channel)
     made.post("live", own, b"x")
     assert channel.sent == ["x"]
 
