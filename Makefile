@@ -90,8 +90,8 @@ browsers:
 	done
 
 lock:
-	$(UV) --group dev -o requirements-dev.lock
-	$(UV) --group gateway -c requirements-dev.lock -o requirements.lock
+	$(UV) pyproject.toml --group dev -o requirements-dev.lock
+	$(UV) pyproject.toml --group lambda -c requirements-dev.lock -o requirements.lock
 	$(UV) --group lambda -c requirements-dev.lock -o src/requirements.txt
 	$(UV) --group sam -o requirements-sam.lock
 	npm install --package-lock-only

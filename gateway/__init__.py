@@ -1,4 +1,6 @@
 """Runs a SAM template's WebSocket and HTTP APIs on this machine, with the real service's behaviour, faults included.
 
-`python -m gateway` is the command; `gateway.run.running` starts the same thing inside a process.
+`wsgateway` is the command, `python -m gateway` the same; `gateway.run.running` starts it inside a process.
 """
+
+__version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The command: `python -m gateway [template.yaml]`."""
+"""The command: `wsgateway [template.yaml]`, or `python -m gateway`."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,14 @@ from typing import Annotated
 
 import typer
 
-from gateway.console import Console
+from gateway import __version__
+from gateway.chaos.rules import Delay
+from gateway.chaos.rules import load as load_faults
+from gateway.console import Console, Detail
 from gateway.errors import GatewayError, UsageError
-from gateway.run import Gateway, Options, running
+from gateway.inspector.routes import PREFIX
+from gateway.json_lines import JsonConsole
+from gateway.run import Gateway, Options, new_event_loop, running
 from gateway.settings import Settings
 
 DEFAULTS = Settings()
@@ -43,6 +48,12 @@ def split_overrides(arguments: Sequence[str]) -> list[str]:
     if taking and first:
         result.append(_OVERRIDES)
     return result
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
 
 
 @cli.command()
@@ -101,20 +112,46 @@ def main(
             min=0,
             help="Hold invocations of WebSocket routes and queues back for up to so long, as cold starts do.",
         ),
-    ] = DEFAULTS.start_delay,
-    seed: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="Draw the delays of --start-delay the same way at each run.")
+    ] = 0.0,
+    chaos: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Let go wrong what the file says: crashes, errors, delays.")
     ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Let it go wrong the same way at each run.", show_default=False)
+    ] = None,
+    sigv4: Annotated[
+        bool, typer.Option(help="Ask for AWS signatures on @connections and IAM-authorized routes.")
+    ] = True,
+    reload: Annotated[bool, typer.Option(help="Run functions anew when their code changes; clients stay.")] = True,
+    inspector: Annotated[bool, typer.Option(help="Serve the inspector at /_gateway/, to this machine only.")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Tell faults and notes only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of AWS calls too, and full texts.")] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Tell all that happens as JSON on standard output, an object a line.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version, and nothing else.")
+    ] = False,
 ) -> None:
-    """Run a SAM template's WebSocket and HTTP APIs on this machine, as API Gateway and Lambda would."""
-    console = Console()
+    """Run a SAM template's WebSocket and HTTP APIs on this machine, as API Gateway and Lambda would.
+
+    Parameters come from --parameter-overrides, from a samconfig.toml beside the template, and from their defaults.
+    Packages of functions are installed once, into the user's cache.
+    """
+    detail = Detail.QUIET if quiet else Detail.VERBOSE if verbose else Detail.NORMAL
+    console = JsonConsole() if json_lines else Console(detail=detail, limit=DEFAULTS.console_lines)
     try:
+        if quiet + verbose + json_lines > 1:
+            raise UsageError("--quiet, --verbose and --json exclude each other")
         overrides: dict[str, str] = {}
         for item in parameter_overrides or []:
             key, equals, value = item.partition("=")
             if not equals or not key:
                 raise UsageError(f"{_OVERRIDES} takes Key=Value, not {item}")
             overrides[key] = value
+        faults = load_faults(chaos) if chaos is not None else []
+        if start_delay:
+            faults.append(Delay(within=start_delay, http=False))
         options = Options(
             template,
             host,
@@ -124,31 +161,26 @@ def main(
             overrides,
             every,
             fresh,
-            Settings(max_workers=max_workers, start_delay=start_delay, seed=seed),
+            Settings(max_workers=max_workers, seed=seed, sigv4=sigv4),
             aws_port,
             lambda_endpoint,
             sam_env,
             container_host,
+            tuple(faults),
+            reload=reload,
+            inspector=inspector,
         )
-        with asyncio.Runner(loop_factory=_loop_factory) as runner:
-            runner.run(_serve(options, console))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(options, console, quiet))
     except GatewayError as error:
         console.error(str(error))
         raise typer.Exit(error.exit_code) from None
 
 
-def _loop_factory() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
-async def _serve(options: Options, console: Console) -> None:
+async def _serve(options: Options, console: Console, quiet: bool) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     loop = asyncio.get_running_loop()
-    work = loop.create_task(_run(options, console))
+    work = loop.create_task(_run(options, console, quiet))
     # Cancelled while it starts or while it serves: what has started so far is ended either way.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, work.cancel)
@@ -156,18 +188,35 @@ async def _serve(options: Options, console: Console) -> None:
         await work
 
 
-async def _run(options: Options, console: Console) -> None:
+async def _run(options: Options, console: Console, quiet: bool) -> None:
     async with running(options, console) as gateway:
         _announce(gateway, console)
-        await asyncio.Event().wait()
+
+        def tell_bill() -> None:
+            if gateway.aws is not None:
+                bill = gateway.bill()
+                console.bill(bill.text(), bill.as_json())
+
+        # Some systems have no such signal.
+        if hasattr(signal, "SIGUSR1"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_bill)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if not quiet:
+                tell_bill()
 
 
 def _announce(gateway: Gateway, console: Console) -> None:
-    for address, logical_id in gateway.addresses():
-        console.progress(f"{address}  {logical_id}")
-    console.ready(f"Ready: {gateway.url}/")
+    if gateway.inspector is not None:
+        console.progress(f"Inspector: {gateway.url}{PREFIX}/")
+    console.ready(f"{gateway.url}/", gateway.addresses())
+
+
+def run(name: str = "wsgateway") -> None:
+    """Run the command line of this process, whose command has that name."""
+    cli(args=split_overrides(sys.argv[1:]), prog_name=name)
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "python -m gateway"
-    cli(args=split_overrides(sys.argv[1:]), prog_name="python -m gateway")
+    run("python -m gateway")

@@ -52,7 +52,7 @@ class Credentials:
         return self._secrets.get(access_key)
 
     def invocation(self, access_key: str) -> str:
-        """Return the id of the invocation that the key's process runs; empty for any other key."""
+        """Return the id of the invocation that the key's process runs, or ran last; empty for any other key."""
         holder = self._holders.get(access_key)
         return holder() if holder is not None else ""
 

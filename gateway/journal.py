@@ -142,8 +142,29 @@ class Requested:
     duration: float
 
 
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """Something went wrong on purpose (`gateway.chaos`): the kind of fault, what it met, and what happened to it."""
+
+    at: float
+    kind: str
+    target: str
+    what: str
+
+
 Entry = (
-    Connected | Refused | Disconnected | Received | Sent | Invoked | Returned | Logged | Called | Managed | Requested
+    Connected
+    | Refused
+    | Disconnected
+    | Received
+    | Sent
+    | Invoked
+    | Returned
+    | Logged
+    | Called
+    | Managed
+    | Requested
+    | Injected
 )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import re
 import socket
-from collections.abc import AsyncIterator, Coroutine, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,31 +16,53 @@ from typing import Any
 
 from gateway import containers
 from gateway.aws import resources
+from gateway.aws.calls import AwsCall
+from gateway.aws.faults import AwsFault
 from gateway.aws.queue import AwsQueue
 from gateway.aws.server import MotoServer
+from gateway.aws.streams import AwsStreams, stream_arns
+from gateway.chaos.injector import Injector
+from gateway.chaos.rules import KINDS, AnyRule, ColdStart, Crash, described
 from gateway.clock import Clock
 from gateway.console import Console
 from gateway.credentials import Credentials
 from gateway.errors import GatewayError, TemplateError, UsageError
+from gateway.functions.build import build, cache_folder
+from gateway.functions.invoke import InvokeApi
 from gateway.functions.lambda_endpoint import LambdaEndpoint, RemoteFunction
 from gateway.functions.pool import Functions, Pool, Runner, environment
-from gateway.functions.start_delay import delayed
+from gateway.http.addresses import Addresses, paths
 from gateway.http.api import HttpApi
-from gateway.journal import Journal
+from gateway.inspector.data import Data
+from gateway.inspector.recorder import Recorder
+from gateway.inspector.routes import PREFIX, Inspector, Parts
+from gateway.journal import Called, Journal
+from gateway.meter.bill import Bill
+from gateway.meter.meter import Meter, Sizing
+from gateway.reload import Reloader
 from gateway.settings import Settings
 from gateway.shell import Server, bind
-from gateway.template import apis
-from gateway.template.parameters import parameter_values
-from gateway.template.reader import expand, load
+from gateway.sigv4 import SignatureRefused, Signatures
+from gateway.template import apis, sources
+from gateway.template.cache import expanded as expanded_template
+from gateway.template.http_apis import http_apis
+from gateway.template.parameters import configured, parameter_values
+from gateway.template.reader import load
 from gateway.template.specs import FunctionSpec
 from gateway.template.stack import Stack
+from gateway.template.stores import stores
+from gateway.tls import Certificate, certificate
+from gateway.triggers.asynchronous import Asynchronous
 from gateway.triggers.queues import Poller
-from gateway.triggers.schedules import run_schedule
+from gateway.triggers.schedules import run_every, run_schedule
+from gateway.triggers.streams import StreamReader
 from gateway.websocket.api import WebSocketApi
 from gateway.websocket.sender import Sender
 from gateway.websocket.targets import Services
+from gateway.websocket.throttling import Account
 
 SINGLE_ORIGIN = "/socket.io"
+_OWN = (resources.CREDENTIALS["aws_access_key_id"],)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +82,22 @@ class Options:
     lambda_endpoint: str | None = None
     sam_env: Path | None = None
     container_host: str | None = None
+    faults: tuple[AnyRule, ...] = ()
+    prestart: bool = True
+    reload: bool = False
+    inspector: bool = False
 
 
 class Gateway:
-    """A running stack. `url` is the one origin, such as `http://127.0.0.1:3000`."""
+    """A running stack. `url` is the one origin, such as `http://127.0.0.1:3000`.
+
+    `aws` is its embedded AWS, None where there is another one. `reset()` empties the state of all of it: clients are
+    closed, tables and queues are empty, faults are over. The functions' processes stay, but for those that do not end
+    what they run.
+    """
+
+    aws: MotoServer | None = None
+    reset: Callable[[], Coroutine[Any, Any, None]]
 
     def __init__(self, options: Options, listening: socket.socket, console: Console) -> None:
         self.options = options
@@ -69,7 +105,13 @@ class Gateway:
         self.console = console
         self.clock = Clock()
         self.journal = Journal()
-        self.credentials = Credentials()
+        self.faults = Injector(self.settings.seed, self.clock, self.journal, self.cut)
+        self.credentials = Credentials(self.settings.known_secrets)
+        self.account = Account(self.settings, self.clock.monotonic)
+        # Functions that others run have credentials that nobody here knows.
+        checked = self.settings.sigv4 and options.lambda_endpoint is None and options.sam_env is None
+        # By the machine's time, as the functions sign.
+        self.signatures = Signatures(self.credentials.secret_of, self.settings, time.time) if checked else None
         self.journal.subscribe(console.show)
         port = listening.getsockname()[1]
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
@@ -77,9 +119,22 @@ class Gateway:
         self.authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.url = f"http://{self.authority}"
         self.websocket_apis: list[WebSocketApi] = []
-        self.http_api: HttpApi | None = None
+        self.http_apis = Addresses([])
+        self.invoke_api: InvokeApi | None = None
+        self.inspector: Inspector | None = None
+        self._sizes: dict[str, Sizing] = {}
+        self._scheduled: set[str] = set()
+        self._meter = Meter(self._sizes, self._scheduled, _OWN, count_empty_receives=self.settings.bill_empty_receives)
+        self.journal.subscribe(self._meter.read)
+        self._refused: set[str] = set()
         self._pollers: dict[str, list[Poller]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+
+    def refused(self, error: SignatureRefused) -> None:
+        """A call of `@connections` was not signed as it should be: say once for each kind what to do."""
+        if error.error_type not in self._refused:
+            self._refused.add(error.error_type)
+            self.console.note(f"@connections refused: {error.message} ({error.hint})")
 
     # ---- addresses
 
@@ -109,46 +164,79 @@ class Gateway:
                 if self.websocket_stage(stage) is not None:
                     stack.unsupported[websocket.logical_id] = f"second WebSocket API with a stage {stage}"
             self.websocket_apis.append(
-                WebSocketApi(websocket, services, self.settings, self.authority, self.clock, self.journal)
-            )
-        for http in apis.http_apis(stack):
-            if self.http_api is None:
-                self.http_api = HttpApi(
-                    http,
-                    functions.submit,
+                WebSocketApi(
+                    websocket,
+                    services,
                     self.settings,
                     self.authority,
                     self.clock,
                     self.journal,
-                    self.console.note,
+                    self.account,
+                    self.signatures,
+                    self.faults,
                 )
-            else:
-                stack.unsupported[http.logical_id] = "second HTTP API"
+            )
+        submit = self.faults.submitting(functions.submit, http=True)
+        settings, authority, clock = self.settings, self.authority, self.clock
+        self.http_apis = Addresses(
+            [
+                HttpApi(spec, submit, settings, authority, clock, self.journal, self.console.note)
+                for spec in http_apis(stack)
+            ]
+        )
 
     def add_sources(
-        self, stack: Stack, functions: Functions, services: Services, queues: Mapping[str, AwsQueue]
+        self,
+        stack: Stack,
+        services: Services,
+        queues: Mapping[str, AwsQueue],
+        streams: AwsStreams,
+        events: Asynchronous,
     ) -> None:
-        """Poll the stack's queues and run its schedules."""
-        for mapping in stack.mappings():
+        """Poll the stack's queues, read its streams and run its schedules."""
+        settings, clock, note = self.settings, self.clock, self.console.note
+        notified = self.options.endpoint_url is None
+        of_queues, of_tables = sources.mappings(stack)
+        for mapping in of_queues:
             name = stack.name(mapping.queue)
             poller = Poller(
-                mapping,
-                queues[name],
-                services.submit,
-                self.settings,
-                self.console.note,
-                notified=self.options.endpoint_url is None,
+                mapping, queues[name], services.submit, settings, clock, note, notified=notified, faults=self.faults
             )
             self._pollers.setdefault(name, []).append(poller)
             self._start(mapping.logical_id, poller.run())
-        for schedule in stack.schedules():
-            period = self.options.every or schedule.period
-            if period is None:
-                stack.unsupported[schedule.logical_id] = f"schedule {schedule.expression} (--every runs it)"
-                continue
-            self._start(
-                schedule.logical_id, run_schedule(schedule, period, functions.submit, self.settings, self.clock)
+        for stream in of_tables:
+            reader = StreamReader(stream, streams, services.submit, events.deliver, settings, clock, note)
+            self._start(stream.logical_id, reader.run())
+        every = self.options.every
+        for schedule in sources.schedules(stack):
+            work = (
+                run_schedule(schedule, events.deliver, settings, clock)
+                if every is None
+                else run_every(schedule, every, services.submit, events.deliver, settings, clock)
             )
+            self._start(schedule.logical_id, work)
+
+    def inspect(self, functions: Sequence[FunctionSpec], started: Functions, data: Data) -> None:
+        """Record what happens, and serve the page that shows it."""
+        if self.websocket_stage(PREFIX.strip("/")) is not None:
+            self.console.note(f"No inspector: its address {PREFIX} is a stage's")
+            return
+        recorder = Recorder(self.settings.inspector_entries, self.settings.inspector_bytes)
+        self.journal.subscribe(recorder.record)
+        self.inspector = Inspector(
+            Parts(
+                self.options.template.name,
+                self.websocket_apis,
+                [spec.logical_id for spec in functions],
+                started.submit,
+                data,
+                self.clock,
+                self.turn,
+                recorder,
+                self.settings,
+                None if self.aws is None else self.bill,
+            )
+        )
 
     def _start(self, logical_id: str, work: Coroutine[Any, Any, None]) -> None:
         def ended(task: asyncio.Task[None]) -> None:
@@ -158,6 +246,43 @@ class Gateway:
         task = asyncio.create_task(work)
         task.add_done_callback(ended)
         self._tasks.append(task)
+
+    def bill(self) -> Bill:
+        """Return what AWS would bill until now."""
+        return self._meter.bill(self.clock.now())
+
+    def size(self, stack: Stack, functions: Iterable[FunctionSpec]) -> None:
+        """Tell the meter what the stack's prices depend on."""
+        for spec in functions:
+            processors = stack.property(spec.logical_id, "Architectures") or ["x86_64"]
+            self._sizes[spec.logical_id] = Sizing(spec.memory, str(processors[0]))
+        self._scheduled |= {schedule.logical_id for schedule in sources.schedules(stack)}
+
+    def called(self, call: AwsCall) -> None:
+        """Somebody called the embedded AWS."""
+        # What the inspector reads of tables nobody would on AWS.
+        if call.service != "dynamodb" or call.access_key not in _OWN:
+            self._meter.aws_call(call)
+        self.journal.write(
+            Called(
+                call.at,
+                self.credentials.invocation(call.access_key),
+                call.service,
+                call.operation,
+                call.resource,
+                call.status,
+                call.error,
+                call.duration,
+            )
+        )
+
+    async def turn(self, seconds: float) -> None:
+        """Let time pass at once, here and in the embedded AWS."""
+        if self.aws is not None:
+            await self.aws.advance(seconds)
+        await self.clock.turn(seconds)
+        for poller in itertools.chain(*self._pollers.values()):
+            poller.wake()
 
     def queue_changed(self, url: str, group: str) -> None:
         """There may be a message of `group`, empty for none, on the queue at `url`."""
@@ -171,56 +296,88 @@ class Gateway:
             for api in self.websocket_apis
             for stage in api.spec.stages
         ]
-        if self.http_api is not None:
-            found.append((f"{self.url}/", self.http_api.spec.logical_id))
-        return found
+        return found + self.http_apis.urls(self.url)
+
+    def cut(self, code: int, disconnect: bool) -> None:
+        """End every WebSocket; see WebSocketApi.cut."""
+        for api in self.websocket_apis:
+            api.cut(code, disconnect)
 
     async def stop(self) -> None:
         """Close the clients, and end polling and schedules."""
+        if self.inspector is not None:
+            self.inspector.close()
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Close the clients, and end polling and schedules; `add_sources` begins them again."""
         for api in self.websocket_apis:
             api.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        self._pollers.clear()
 
 
 @contextlib.asynccontextmanager
-async def running(options: Options, console: Console | None = None) -> AsyncIterator[Gateway]:
+async def running(
+    options: Options,
+    console: Console | None = None,
+    listening_on: socket.socket | None = None,
+    embedded: Callable[..., MotoServer] = MotoServer,
+) -> AsyncIterator[Gateway]:
     """Run a template in this process's event loop: ready when entered, gone without a trace when left.
 
-    Raises GatewayError where it cannot start.
+    `listening_on` is a bound socket in place of the options' host and port; `embedded` makes the AWS. Raises
+    GatewayError where it cannot start.
     """
     console = console or Console()
     settings = options.settings
     root = options.template.resolve().parent
     template = load(options.template)
     overrides, extra_path = _with_app(options, template.get("Parameters", {}))
-    values = parameter_values(template.get("Parameters", {}), overrides)
+    declared = template.get("Parameters", {})
+    values = parameter_values(declared, {**configured(options.template, declared), **overrides})
     remote = _remote(options)
+    _check_faults(options)
     outside = await asyncio.to_thread(_outside, options)
     # Containers come by an address of their own; where that is not this machine's, it leads to the loopback.
     others = [outside] if outside not in (None, "127.0.0.1") and containers.is_here(outside) else []
     async with contextlib.AsyncExitStack() as ends:
-        listening = [_bind(ends, options.host, options.port)]
+        listening = [listening_on or _bind(ends, options.host, options.port)]
         port = listening[0].getsockname()[1]
         listening += [_bind(ends, name, port) for name in others if options.host not in (name, "0.0.0.0", "::")]
         gateway = Gateway(options, listening[0], console)
         moto: asyncio.Task[None] | None = None
         if options.endpoint_url is None:
             try:
-                server = MotoServer(settings.account_id, gateway.queue_changed, options.aws_port, others)
+                server = embedded(
+                    settings.account_id,
+                    gateway.queue_changed,
+                    options.aws_port,
+                    others,
+                    on_call=gateway.called,
+                    ttl_sweep=settings.ttl_sweep,
+                    ttl_lag=settings.ttl_lag,
+                    region=settings.region,
+                )
             except OSError as error:
                 raise GatewayError(f"cannot listen on port {options.aws_port}: {error.strerror or error}") from None
             ends.push_async_callback(server.close)
             endpoint = server.endpoint
             console.progress("Starting DynamoDB and SQS …")
+            gateway.aws = server
+            gateway.faults.set_aws = server.set_faults
             moto = asyncio.create_task(server.start())
             # Expanding the template takes this process as long as starting takes the other.
             await asyncio.sleep(0)
         else:
             endpoint = options.endpoint_url
         try:
-            expanded = await asyncio.to_thread(expand, template, values, settings)
+            expanded = await asyncio.to_thread(
+                expanded_template, template, values, settings, cache_folder() / "templates"
+            )
             stack = Stack(expanded, values, root, endpoint, settings)
             tables, queues, functions = stack.tables(), stack.queues(), stack.functions()
         except BaseException:
@@ -232,21 +389,30 @@ async def running(options: Options, console: Console | None = None) -> AsyncIter
             await moto
         dynamodb, sqs = resources.clients(endpoint, settings)
         stack.queue_urls = await asyncio.to_thread(resources.create, dynamodb, sqs, tables, queues)
+        stack.unsupported |= await asyncio.to_thread(resources.create_stores, endpoint, settings, stores(stack))
+
+        with_stream = {table.logical_id: table.name for table in tables if "StreamSpecification" in table.arguments}
+        stack.stream_arns = await asyncio.to_thread(stream_arns, dynamodb, with_stream)
 
         _check_app(options, functions)
-        # Again, now that the queues' addresses are known.
+        # Again, now that the addresses of queues and streams are known.
         functions = stack.functions()
         if options.sam_env is not None and outside is not None:
             called = containers.authority(outside, port)
             specs = [_localised(spec, called, gateway.authority, stack) for spec in functions]
             containers.write_environment(options.sam_env, specs, endpoint, outside)
             console.progress(f"Environment for sam local --env-vars: {options.sam_env}")
+        if remote is None:
+            functions = await build(functions, stack.unsupported, console, cache_folder())
+        trusted = await _certificate(gateway, others)
         runners: dict[str, Runner] = {}
         for spec in functions:
             if remote is not None:
                 runners[spec.logical_id] = RemoteFunction(spec, remote, settings, gateway.clock, gateway.journal)
                 continue
             local = _localised(spec, gateway.authority, gateway.authority, stack)
+            if trusted is not None:
+                local = replace(local, environment={**trusted.variables, **local.environment})
             variables = environment(local, endpoint, extra_path, settings)
             runners[spec.logical_id] = Pool(
                 local,
@@ -256,6 +422,7 @@ async def running(options: Options, console: Console | None = None) -> AsyncIter
                 gateway.journal,
                 gateway.credentials,
                 fresh=options.fresh,
+                faults=gateway.faults,
             )
         started = Functions(runners, settings)
         ends.push_async_callback(started.close)
@@ -264,24 +431,80 @@ async def running(options: Options, console: Console | None = None) -> AsyncIter
         outlets = {stack.name(name): AwsQueue(sqs, url, executor) for name, url in stack.queue_urls.items()}
         sender = Sender(outlets, settings)
         ends.push_async_callback(sender.close)
-        submit = delayed(started.submit, settings.start_delay, gateway.clock, settings.seed)
+        submit = gateway.faults.submitting(started.submit)
         services = Services(submit, sender.send, console.note)
+        events = Asynchronous(
+            {spec.logical_id: spec for spec in functions},
+            sources.asynchronous(stack),
+            submit,
+            sender.send,
+            settings,
+            gateway.clock,
+            console.note,
+        )
+        ends.push_async_callback(events.close)
+        gateway.invoke_api = InvokeApi(
+            functions, sources.qualifiers(stack), submit, events.put, settings, gateway.journal
+        )
         gateway.add_apis(stack, started, services)
         if remote is None:
             console.progress(f"Starting {len(runners)} functions …")
         else:
             await remote.wait(settings.lambda_endpoint_wait, console)
-        await started.prestart()
+        if options.prestart:
+            await started.prestart()
+        else:
+            ends.callback(asyncio.create_task(started.prestart()).cancel)
+        gateway.size(stack, functions)
+        if options.inspector:
+            gateway.inspect(functions, started, Data(dynamodb, sqs, tables, queues, stack.queue_urls))
+        if options.reload and remote is None:
+            used = {
+                spec.logical_id: [spec.code, *spec.layers, *([Path(extra_path)] if extra_path else [])]
+                for spec in functions
+            }
+            reloader = Reloader(used, options.template, started.reload, console)
+            ends.push_async_callback(reloader.close)
+            reloader.start()
 
-        web = Server(gateway, listening)
+        web = Server(gateway, listening, trusted)
         ends.push_async_callback(web.stop)
         await web.start()
         ends.push_async_callback(gateway.stop)
-        gateway.add_sources(stack, started, services, outlets)
+        streams = AwsStreams(resources.streams(endpoint, settings), executor)
+        gateway.add_sources(stack, services, outlets, streams, events)
         stack.name_the_rest()
         for logical_id, what in stack.unsupported.items():
             console.note(f"Not run here: {logical_id} ({what})")
+
+        async def reset() -> None:
+            if gateway.aws is None:
+                raise GatewayError("only the embedded AWS can be emptied")
+            gateway.faults.clear()
+            await gateway.faults.apply()
+            await gateway.rest()
+            await events.close()
+            await started.settle(settings.reset_wait)
+            await gateway.aws.reset()
+            await asyncio.to_thread(resources.create, dynamodb, sqs, tables, queues)
+            await asyncio.to_thread(resources.create_stores, endpoint, settings, stores(stack))
+            gateway.add_sources(stack, services, outlets, streams, events)
+
+        gateway.reset = reset
+        gateway.faults.add(options.faults)
+        await gateway.faults.apply()
+        for rule in options.faults:
+            console.note(f"Goes wrong on purpose (--seed {gateway.faults.seed}): {described(rule)}")
         yield gateway
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return the fastest event loop that is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _bind(ends: contextlib.AsyncExitStack, host: str, port: int) -> socket.socket:
@@ -293,6 +516,18 @@ def _bind(ends: contextlib.AsyncExitStack, host: str, port: int) -> socket.socke
     return listening
 
 
+async def _certificate(gateway: Gateway, others: list[str]) -> Certificate | None:
+    """Return what TLS is served with; None where it cannot be kept, and why goes to the console."""
+    host = gateway.options.host
+    names = [socket.gethostname() if host in ("0.0.0.0", "::") else host, *others]
+    folder = cache_folder() / "tls"
+    try:
+        return await asyncio.to_thread(certificate, folder, names)
+    except OSError as error:
+        gateway.console.note(f"No https:// and wss:// here: cannot write to {folder}: {error.strerror or error}")
+        return None
+
+
 def _remote(options: Options) -> LambdaEndpoint | None:
     """Return the endpoint that runs the functions, if one does. Raises UsageError."""
     if options.lambda_endpoint is None:
@@ -300,6 +535,17 @@ def _remote(options: Options) -> LambdaEndpoint | None:
     if options.app is not None or options.fresh:
         raise UsageError("--lambda-endpoint runs the functions as they are: neither --app nor --fresh goes with it")
     return LambdaEndpoint(options.lambda_endpoint)
+
+
+def _check_faults(options: Options) -> None:
+    """Raise UsageError for faults that need what is not run here."""
+    for rule in options.faults:
+        if options.lambda_endpoint is not None and (
+            isinstance(rule, ColdStart) or (isinstance(rule, Crash) and rule.when != "before")
+        ):
+            raise UsageError(f"--lambda-endpoint runs the functions: none can {KINDS[type(rule)]} on purpose here")
+        if options.endpoint_url is not None and isinstance(rule, AwsFault):
+            raise UsageError("--endpoint-url names another AWS: it cannot fail on purpose")
 
 
 def _outside(options: Options) -> str | None:
@@ -342,20 +588,21 @@ def _check_app(options: Options, functions: list[FunctionSpec]) -> None:
 def _localised(spec: FunctionSpec, called: str, told: str, stack: Stack) -> FunctionSpec:
     """Return a function whose variables name this machine wherever they named an API of the stack.
 
-    What begins with http a function calls itself, at `called`; a socket's address it tells clients: `told`.
+    What begins with http a function calls itself, at `called`; a socket's address it tells clients: `told`. Lambda's
+    own API is at `called` too.
     """
     settings = stack.settings
-    ids = "|".join(str(stack.reference(name)) for name in stack.of_type("AWS::ApiGatewayV2::Api"))
-    if not ids:
-        return spec
-    host = rf"({ids})\.execute-api\.{re.escape(settings.region)}\.{re.escape(settings.url_suffix)}(:443)?(?![\w.-])"
-    pattern = re.compile(rf"\b(http|ws)s://{host}")
+    below = {str(stack.reference(name)): "" for name in stack.of_type("AWS::ApiGatewayV2::Api")}
+    below |= paths(http_apis(stack))
+    region = re.escape(settings.region)
+    domain = rf"(?:execute-api\.{region}\.{re.escape(settings.url_suffix)}|lambda-url\.{region}\.on\.aws)"
+    pattern = re.compile(rf"\b(http|ws)s://({'|'.join(below) or '(?!)'})\.{domain}(?::443)?(?![\w.-])")
     authorities = {"http": called, "ws": told}
     changed = {
-        name: pattern.sub(lambda found: f"{found[1]}://{authorities[found[1]]}", value)
+        name: pattern.sub(lambda found: f"{found[1]}://{authorities[found[1]]}{below[found[2]]}", value)
         for name, value in spec.environment.items()
     }
-    return replace(spec, environment=changed)
+    return replace(spec, environment={"AWS_ENDPOINT_URL_LAMBDA": f"http://{called}", **changed})
 
 
-__all__ = ["Gateway", "GatewayError", "Options", "TemplateError", "UsageError", "running"]
+__all__ = ["Gateway", "GatewayError", "Options", "TemplateError", "UsageError", "new_event_loop", "running"]

@@ -2,21 +2,28 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import socket
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Protocol, cast
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.chaos.faults import Faults
 from gateway.clock import Clock
 from gateway.credentials import Credentials, access_key
-from gateway.http.api import HttpApi
+from gateway.functions.invoke import InvokeApi
+from gateway.http.addresses import Addresses
 from gateway.http.events import HttpRequest, HttpResponse, error_response
+from gateway.inspector.routes import PREFIX, Inspector
 from gateway.journal import Journal, Managed
 from gateway.settings import Settings
+from gateway.sigv4 import SignatureRefused, Signatures, SignedRequest
+from gateway.tls import Certificate, Listener
 from gateway.websocket.api import WebSocketApi
 from gateway.websocket.connections import ManagementError
 from gateway.websocket.protocol import protocols
@@ -29,13 +36,23 @@ class Served(Protocol):
     clock: Clock
     journal: Journal
     credentials: Credentials
-    http_api: HttpApi | None
+    signatures: Signatures | None
+    http_apis: Addresses
+    invoke_api: InvokeApi | None
+    inspector: Inspector | None
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose."""
 
     def websocket_at(self, path: str) -> tuple[WebSocketApi, str] | None:
         """Return the API and the stage that an upgrade at `path` reaches, or None."""
 
     def websocket_stage(self, stage: str) -> WebSocketApi | None:
         """Return the API that has a stage, or None."""
+
+    def refused(self, error: SignatureRefused) -> None:
+        """A call of `@connections` was not signed as it should be."""
 
 
 def application(gateway: Served) -> FastAPI:
@@ -48,7 +65,8 @@ def application(gateway: Served) -> FastAPI:
         if request.method == "POST":
             body = await _read(request.receive, gateway.settings.message_limit)
         try:
-            response = _managed(gateway, request, body, invocation)
+            async with gateway.faults.call(request.method, connection_id):
+                response = _managed(gateway, request, body, invocation)
         except ManagementError as error:
             # boto3 takes the exception's name from this header alone.
             headers = {"x-amzn-ErrorType": error.error_type}
@@ -58,6 +76,18 @@ def application(gateway: Served) -> FastAPI:
         gateway.journal.write(Managed(now, invocation, request.method, connection_id, status, len(body)))
         return response
 
+    async def invoke(request: Request) -> Response:
+        caller = gateway.credentials.invocation(access_key(request.headers.get("authorization", "")))
+        body = await _read(request.receive, gateway.settings.payload_limit)
+        name, qualifier = request.path_params["name"], request.query_params.get("Qualifier")
+        assert gateway.invoke_api is not None
+        response = await gateway.invoke_api.invoke(name, qualifier, request.headers, body, caller)
+        return Response(response.body, response.status, dict(response.headers))
+
+    if gateway.inspector is not None:
+        # Before all else: no stage and no route of an API is in its way.
+        app.mount(PREFIX, gateway.inspector)
+    app.add_route("/2015-03-31/functions/{name:path}/invocations", invoke, methods=["POST"])
     app.add_route("/{stage}/@connections/{connection_id}", connections, methods=["POST", "GET", "DELETE"])
     app.mount("/", _Pages(gateway))
     return app
@@ -65,6 +95,7 @@ def application(gateway: Served) -> FastAPI:
 
 def _managed(gateway: Served, request: Request, body: bytes, invocation: str) -> Response:
     """Answer a call of `@connections`. Raises ManagementError."""
+    _check_signature(gateway, request, body)
     stage, connection_id = request.path_params["stage"], request.path_params["connection_id"]
     api = gateway.websocket_stage(stage)
     if api is None:
@@ -78,6 +109,26 @@ def _managed(gateway: Served, request: Request, body: bytes, invocation: str) ->
     return Response(status_code=204)
 
 
+def _check_signature(gateway: Served, request: Request, body: bytes) -> None:
+    """Raise ManagementError where somebody has to sign, and has not."""
+    # Of a body that is too long the end was not kept: there is nothing to check, and nobody gets it.
+    if gateway.signatures is None or len(body) > gateway.settings.message_limit:
+        return
+    scope = request.scope
+    signed = SignedRequest(
+        request.method,
+        scope["raw_path"].decode("latin-1").partition("?")[0],
+        scope["query_string"].decode("latin-1"),
+        request.headers.items(),
+        body,
+    )
+    try:
+        gateway.signatures.check(signed)
+    except SignatureRefused as error:
+        gateway.refused(error)
+        raise ManagementError(403, error.error_type, error.message) from None
+
+
 class _Pages:
     """What no WebSocket API answers: the HTTP API, and 426 at the address of a stage."""
 
@@ -89,20 +140,26 @@ class _Pages:
         gateway = self._gateway
         settings = gateway.settings
         path = str(scope["path"])
-        if gateway.websocket_stage(path.strip("/")) is not None and path.count("/") <= 2 and not path.startswith("//"):
+        request = _request(scope, b"")
+        found = gateway.http_apis.find(request.header("host") or "", path)
+        if _is_websocket_stage(gateway, path) and (found is None or not found.claims):
             headers = [("content-type", "application/json"), ("upgrade", "websocket"), ("connection", "upgrade")]
             response = HttpResponse(426, headers, settings.upgrade_required_body.encode())
-        elif gateway.http_api is None:
+        elif found is None:
             response = error_response(404, "Not Found")
         else:
             body = await _read(receive, settings.http_body_limit)
-            response = await gateway.http_api.handle(_request(scope, body))
+            response = await found.api.handle(replace(request, path=found.path, body=body), found.domain)
         headers_out = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in response.headers]
         if response.status not in (204, 304):
             headers_out.append((b"content-length", str(len(response.body)).encode()))
         await send({"type": "http.response.start", "status": response.status, "headers": headers_out})
         body = b"" if response.status in (204, 304) else response.body
         await send({"type": "http.response.body", "body": body})
+
+
+def _is_websocket_stage(gateway: Served, path: str) -> bool:
+    return gateway.websocket_stage(path.strip("/")) is not None and path.count("/") <= 2 and not path.startswith("//")
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
@@ -137,9 +194,9 @@ def _request(scope: Scope, body: bytes) -> HttpRequest:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn on sockets that are bound already; the process's signals are not its business."""
+    """Uvicorn on sockets that are bound already, plain or by TLS; the process's signals are not its business."""
 
-    def __init__(self, gateway: Served, listening: list[socket.socket]) -> None:
+    def __init__(self, gateway: Served, listening: list[socket.socket], certificate: Certificate | None) -> None:
         http, ws = protocols(gateway)
         config = uvicorn.Config(
             application(gateway),
@@ -156,12 +213,32 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._listening = listening
+        self._listeners: list[Listener] = []
+        self._context = None if certificate is None else functools.cache(certificate.context)
         self._task: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the gateway."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections in uvicorn's place: it would serve each of them by TLS, or none."""
+        await super().startup(sockets=[])
+
+        def serve() -> asyncio.Protocol:
+            protocol = cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class)
+            return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        for listening in sockets or []:
+            self._listeners.append(Listener(listening, serve, self._context))
+            self._listeners[-1].start(self.config.backlog)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and close what is open."""
+        for listener in self._listeners:
+            listener.stop()
+        await super().shutdown(sockets)
 
     async def start(self) -> None:
         """Return once requests are served."""

@@ -7,6 +7,7 @@ import pytest
 from gateway.settings import Settings
 from gateway.template.apis import websocket_apis
 from gateway.template.reader import expand, load
+from gateway.template.sources import mappings
 from gateway.template.stack import Stack
 from gateway.websocket.targets import FunctionTarget, QueueTarget
 from tests.aws.conftest import TEMPLATE
@@ -82,7 +83,7 @@ def test_frames_have_one_way(ingest: str) -> None:
     route = api.routes["$default"]
     assert isinstance(route.target, QueueTarget if ingest == "ordered" else FunctionTarget)
     assert route.responds == (ingest == "direct")
-    assert [mapping.queue for mapping in stack.mappings()].count("Frames") == (ingest == "ordered")
+    assert [mapping.queue for mapping in mappings(stack)[0]].count("Frames") == (ingest == "ordered")
     assert not stack.unsupported
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.errors import GatewayError
 from gateway.settings import Settings
-from gateway.template.specs import QueueSpec, TableSpec
+from gateway.template.specs import QueueSpec, StoreSpec, TableSpec
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "aws_session_token": "local"}
 _CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3}, max_pool_connections=32)
 
+_EXISTS = ("BucketAlreadyOwnedByYou", "ResourceExistsException")
+
 
 def clients(endpoint: str, settings: Settings) -> tuple[DynamoDBClient, SQSClient]:
     """Return clients of the AWS at `endpoint`."""
@@ -30,6 +32,13 @@ def clients(endpoint: str, settings: Settings) -> tuple[DynamoDBClient, SQSClien
         session.client("dynamodb", endpoint_url=endpoint, config=_CONFIG),
         session.client("sqs", endpoint_url=endpoint, config=_CONFIG),
     )
+
+
+def streams(endpoint: str, settings: Settings) -> Any:
+    """Return a client of the tables' streams on the AWS at `endpoint`."""
+    session = boto3.Session(region_name=settings.region, **CREDENTIALS)  # type: ignore[arg-type]
+    # boto3's types for it would be one more package, for three calls.
+    return session.client("dynamodbstreams", endpoint_url=endpoint, config=_CONFIG)
 
 
 def create(
@@ -54,6 +63,26 @@ def create(
     except (ClientError, BotoCoreError) as error:
         raise GatewayError(f"{logical_id} cannot be created: {error}") from None
     return urls
+
+
+def create_stores(endpoint: str, settings: Settings, stores: Iterable[StoreSpec]) -> dict[str, str]:
+    """Make what does not exist yet, and return what could not be made: why, by logical id."""
+    session = boto3.Session(region_name=settings.region, **CREDENTIALS)  # type: ignore[arg-type]
+    made: dict[str, Any] = {}
+    failed = {}
+    for store in stores:
+        if store.service not in made:
+            # Buckets in the path: their names do not resolve to this machine.
+            config = _CONFIG.merge(Config(s3={"addressing_style": "path"}))
+            made[store.service] = session.client(store.service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
+        try:
+            getattr(made[store.service], store.operation)(**store.arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _EXISTS:
+                failed[store.logical_id] = f"cannot be created: {error}"
+        except BotoCoreError as error:
+            failed[store.logical_id] = f"cannot be created: {error}"
+    return failed
 
 
 def _create_table(dynamodb: DynamoDBClient, table: TableSpec) -> None:

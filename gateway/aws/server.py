@@ -1,37 +1,44 @@
-"""DynamoDB and SQS for the gateway: moto in a process of its own, and how the gateway starts and stops it.
-
-moto's backends are plain Python objects without locks, so its application is called on the event loop itself:
-one request at a time, in the order of arrival.
-"""
+"""How the gateway starts, asks and stops the process of the embedded AWS."""
 
 import asyncio
 import contextlib
-import io
-import json
+import itertools
 import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gateway.aws.calls import AwsCall
+from gateway.aws.faults import AwsFault
+from gateway.aws.lines import Lines
 from gateway.errors import GatewayError
 from gateway.functions import bootstrap
-
-_READY = b"ready\n"
-_SENT = ("AmazonSQS.SendMessage", "AmazonSQS.SendMessageBatch", "AmazonSQS.ChangeMessageVisibility")
 
 
 class MotoServer:
     """The embedded AWS. `endpoint` is known at once, `start` returns when it answers.
 
     It listens on `port`, 0 for a free one, of the loopback and of the `others`, addresses of this machine.
-    `on_sent(queue_url, group)` is called after messages were put on a queue, once for each message group; the group is
-    empty where there is none, or it is not known. Raises OSError where it cannot listen.
+    `on_sent(queue, group)` is called when there may be something new on a queue, by its name; the group is empty where
+    there is none, or it is not known. `on_call(call)` gets every call, soon after its answer. Items whose time to live
+    has been over for `ttl_lag` seconds are deleted every `ttl_sweep` seconds. `region` is the one that is asked for
+    first. Raises OSError where it cannot listen.
     """
 
     def __init__(
-        self, account_id: str, on_sent: Callable[[str, str], None], port: int = 0, others: Sequence[str] = ()
+        self,
+        account_id: str,
+        on_sent: Callable[[str, str], None],
+        port: int = 0,
+        others: Sequence[str] = (),
+        *,
+        on_call: Callable[[AwsCall], None] | None = None,
+        ttl_sweep: float = 60.0,
+        ttl_lag: float = 0.0,
+        region: str = "us-east-1",
     ) -> None:
         # The port is ours from here on: the child gets the sockets themselves.
         self._sockets = [socket.create_server(("127.0.0.1", port), backlog=512)]
@@ -45,21 +52,30 @@ class MotoServer:
         self.endpoint = f"http://127.0.0.1:{port}"
         self._account_id = account_id
         self._on_sent = on_sent
+        self._on_call = on_call
+        self._arguments = (str(ttl_sweep), str(ttl_lag), region)
         self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._lines = Lines(self._told, self._lost)
+        self._ready: asyncio.Future[None] | None = None
+        self._numbers = itertools.count()
+        self._asked: dict[int, asyncio.Future[None]] = {}
 
     async def start(self, timeout: float = 60) -> None:
         """Start the process. Raises GatewayError if it ends or is not ready in `timeout` seconds."""
-        descriptors = [listening.fileno() for listening in self._sockets]
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, True)
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+        ours, control = socket.socketpair()
+        descriptors = [listening.fileno() for listening in (control, *self._sockets)]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "gateway.aws.server",
-            *map(str, descriptors),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            "gateway.aws.child",
+            str(descriptors[0]),
+            *self._arguments,
+            *map(str, descriptors[1:]),
+            stdin=asyncio.subprocess.DEVNULL,
+            # moto prints now and then; our own stdout is for other things.
+            stdout=sys.__stderr__,
             pass_fds=descriptors,
             env={
                 **os.environ,
@@ -69,160 +85,80 @@ class MotoServer:
             },
             start_new_session=True,
         )
+        control.close()
         self._close_sockets()
-        assert self._process.stdout is not None
+        await loop.create_connection(lambda: self._lines, sock=ours)
         try:
             async with asyncio.timeout(timeout):
-                line = await self._process.stdout.readline()
-        except TimeoutError:
-            line = b""
-        if line != _READY:
+                await self._ready
+        except (TimeoutError, GatewayError):
             await self.close()
-            raise GatewayError("the embedded AWS did not start; its own words are above")
-        self._reader = asyncio.create_task(self._read(self._process.stdout))
+            raise GatewayError("the embedded AWS did not start; its own words are above") from None
 
     async def close(self) -> None:
         """Kill the process."""
         self._close_sockets()
-        if self._reader is not None:
-            self._reader.cancel()
+        self._lines.close()
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
 
+    # ---- what it is asked
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass at once: delays, visibility timeouts, retention, deduplication, time to live.
+
+        Raises GatewayError where the process is gone, as all of these do.
+        """
+        await self._ask(do="advance", seconds=seconds)
+
+    async def set_faults(self, faults: Iterable[AwsFault]) -> None:
+        """Let calls meet these faults from now on, and no others."""
+        await self._ask(do="faults", faults=[asdict(fault) for fault in faults])
+
+    async def reset(self) -> None:
+        """Forget all tables, queues and whatever else there is. Its time stays."""
+        await self._ask(do="reset")
+
+    async def _ask(self, **question: Any) -> None:
+        number = next(self._numbers)
+        done = self._asked[number] = asyncio.get_running_loop().create_future()
+        if self._ready is None or not self._ready.done() or self._lines.lost:
+            del self._asked[number]
+            raise GatewayError("the embedded AWS does not run")
+        self._lines.send({"id": number, **question})
+        try:
+            await done
+        finally:
+            self._asked.pop(number, None)
+
+    # ---- what it tells
+
+    def _told(self, line: Any) -> None:
+        if isinstance(line, list) and len(line) > 2:
+            call = AwsCall._make([*line[:-1], tuple((queue, group) for queue, group in line[-1])])
+            for queue, group in dict.fromkeys(call.changed):
+                self._on_sent(queue, group)
+            if self._on_call is not None:
+                self._on_call(call)
+        elif isinstance(line, list):
+            self._on_sent(*line)
+        elif "ready" in line:
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_result(None)
+        elif (done := self._asked.get(line["done"])) is not None and not done.done():
+            done.set_result(None)
+
+    def _lost(self) -> None:
+        for waiting in (self._ready, *self._asked.values()):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(GatewayError("the embedded AWS has ended"))
+
     def _close_sockets(self) -> None:
         for listening in self._sockets:
             listening.close()
 
-    async def _read(self, stream: asyncio.StreamReader) -> None:
-        while line := await stream.readline():
-            url, _, group = line.decode().strip().partition(" ")
-            self._on_sent(url, group)
-
 
 def _package_root() -> str:
     return str(Path(__file__).resolve().parents[2])
-
-
-# ---------------------------------------------------------------- the child
-
-
-class OneAtATime:
-    """An ASGI application around a WSGI one, which it calls without threads."""
-
-    def __init__(self, wsgi: Callable[..., Iterable[bytes]], on_answer: Callable[[str, bytes, int], None]) -> None:
-        self._wsgi = wsgi
-        self._on_answer = on_answer
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            return
-        parts = []
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            parts.append(message.get("body", b""))
-            more = message.get("more_body", False)
-        body = b"".join(parts)
-        environ = _environ(scope, body)
-        status, headers, answer = self._call(environ)
-        self._on_answer(environ.get("HTTP_X_AMZ_TARGET", ""), body, status)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
-
-    def _call(self, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        started: list[Any] = []
-
-        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
-            started[:] = [int(status.split(" ", 1)[0]), headers]
-
-        result = self._wsgi(environ, start_response)
-        try:
-            answer = b"".join(result)
-        finally:
-            if hasattr(result, "close"):
-                result.close()
-        names = {name.lower() for name, _ in started[1]}
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in started[1]]
-        if "content-length" not in names:
-            headers.append((b"content-length", str(len(answer)).encode()))
-        return started[0], headers, answer
-
-
-def _environ(scope: Any, body: bytes) -> dict[str, Any]:
-    # PEP 3333.
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "SERVER_NAME": scope["server"][0],
-        "SERVER_PORT": str(scope["server"][1]),
-        "REMOTE_ADDR": "127.0.0.1",
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    for name, value in scope["headers"]:
-        key = name.decode("latin-1").upper().replace("-", "_")
-        if key == "CONTENT_TYPE":
-            environ[key] = value.decode("latin-1")
-        elif key != "CONTENT_LENGTH":
-            environ[f"HTTP_{key}"] = value.decode("latin-1")
-    return environ
-
-
-def _tell(target: str, body: bytes, status: int) -> None:
-    if status == 200 and target in _SENT:
-        with contextlib.suppress(ValueError, KeyError, BrokenPipeError):
-            request = json.loads(body)
-            groups = {message.get("MessageGroupId", "") for message in request.get("Entries", [request])}
-            # Neither has a blank in it.
-            print(*(f"{request['QueueUrl']} {group}" for group in groups), sep="\n", flush=True)
-
-
-def serve(descriptors: Iterable[int]) -> None:
-    """Serve on listening sockets until the process is killed, or its standard input ends."""
-    bootstrap.die_with_parent()
-    import moto.dynamodb.responses
-    import moto.sqs.responses  # noqa: F401
-    import uvicorn
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-
-    # moto takes a second to import, and the gateway's own process does not need it.
-    from gateway.aws import repairs
-
-    repairs.repair()
-    config = uvicorn.Config(
-        OneAtATime(DomainDispatcherApplication(create_backend_app), _tell),
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        http="httptools",
-        # boto3 takes a kept connection again after any pause; one that was closed meanwhile costs it a retry.
-        timeout_keep_alive=86400,
-        server_header=False,
-    )
-    server = uvicorn.Server(config)
-
-    async def main() -> None:
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), lambda: os.read(0, 1) or os._exit(0))
-        print(_READY.decode(), end="", flush=True)
-        await server.serve(sockets=[socket.socket(fileno=descriptor) for descriptor in descriptors])
-
-    asyncio.run(main(), debug=False)
-
-
-if __name__ == "__main__":
-    serve(map(int, sys.argv[1:]))

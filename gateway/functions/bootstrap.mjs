@@ -195,7 +195,7 @@ async function run(handler) {
 
 async function crash(label, error) {
   writeError(label, error)
-  if (current) await fail(`invocation/${current.requestId}/error`, error)
+  await fail(current ? `invocation/${current.requestId}/error` : "init/error", error)
   process.exit(129)
 }
 

@@ -1,6 +1,7 @@
 """First code of every child process: it ends with the gateway, even one that was killed. Stdlib only.
 
-As a script (`bootstrap.py HANDLER`) it runs AWS's own Python runtime for one function.
+As a script (`bootstrap.py HANDLER`) it runs AWS's own Python runtime for one function; as `bootstrap.py -- PROGRAM …`
+it becomes that program, which dies with the gateway all the same.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import signal
 import sys
 
 PARENT = "FLEETING_GATEWAY_PID"
+CHANNEL = "FLEETING_GATEWAY_CHANNEL"
 
 
 def die_with_parent() -> None:
@@ -31,8 +33,17 @@ def die_with_parent() -> None:
 
 if __name__ == "__main__":
     die_with_parent()
+    if sys.argv[1] == "--":
+        try:
+            os.execvp(sys.argv[2], sys.argv[2:])
+        except OSError as error:
+            sys.exit(f"cannot start {sys.argv[2]}: {error}")
+    from pipelining import Pipeline  # type: ignore[import-not-found]  # beside this file
+
     # As on Lambda: the function's folder comes first, and this file's folder is not on the path at all.
     sys.path[0] = os.getcwd()  # noqa: PTH109 - pathlib is not worth its import at each cold start
+    from awslambdaric import lambda_runtime_client  # type: ignore[import-untyped]
     from awslambdaric.__main__ import main  # type: ignore[import-untyped]
 
+    lambda_runtime_client.runtime_client = Pipeline(int(os.environ.pop(CHANNEL)))
     main(["awslambdaric", sys.argv[1]])

@@ -150,6 +150,15 @@ class RemoteFunction:
     async def prestart(self) -> None:
         """Nothing: the other process starts what it runs."""
 
+    def reload(self) -> None:
+        """Nothing: the other process reads the code."""
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for what has not been answered, at most `seconds`."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        await self.close()
+
     async def close(self) -> None:
         """Give up on what has not been answered."""
         tasks = list(self._tasks)

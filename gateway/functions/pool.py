@@ -5,15 +5,16 @@ Where a pool runs them, or another process: who asks for a function does not kno
 
 import asyncio
 import os
-import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from gateway.aws.resources import CREDENTIALS
+from gateway.chaos.faults import NO_FAULTS, Faults
 from gateway.clock import Clock
 from gateway.credentials import Credentials
 from gateway.errors import GatewayError
+from gateway.functions import runtimes
 from gateway.functions.runtime_api import Invocation
 from gateway.functions.worker import NOT_RUN, FunctionFailed, Worker
 from gateway.ids import new_request_id, new_trace_id
@@ -23,6 +24,9 @@ from gateway.template.specs import FunctionSpec
 
 # What a process needs of the gateway's own environment; the user's AWS settings stay outside.
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+_PROCESSORS = os.cpu_count() or 1
 
 
 class Pool:
@@ -41,6 +45,7 @@ class Pool:
         credentials: Credentials,
         *,
         fresh: bool,
+        faults: Faults = NO_FAULTS,
     ) -> None:
         self.spec = spec
         self._environment = environment
@@ -49,11 +54,16 @@ class Pool:
         self._journal = journal
         self._credentials = credentials
         self._fresh = fresh
+        self._faults = faults
         self._limit = max(1, min(settings.max_workers, spec.concurrency or settings.max_workers))
         self._loop = asyncio.get_running_loop()
         self._workers: dict[Worker, asyncio.Task[None]] = {}
+        # Those that finish what they run, and get nothing more.
+        self._leaving: dict[Worker, asyncio.Task[None]] = {}
         self._idle: list[Worker] = []
         self._waiting: deque[Invocation] = deque()
+        # What a worker was started for, where that is a cold start on purpose.
+        self._reserved: dict[Worker, Invocation] = {}
         self._growth: asyncio.TimerHandle | None = None
         self._prestarted: asyncio.Future[None] | None = None
         self._closed = False
@@ -69,6 +79,8 @@ class Pool:
             result.set_exception(FunctionFailed("ServiceException", "the gateway is stopping"))
         elif len(payload) > self._settings.payload_limit:
             result.set_exception(FunctionFailed("RequestTooLargeException", "the event is over 6 MB"))
+        elif self._room and (late := self._faults.cold_start(self.spec.logical_id)) is not None:
+            self._clock.call_later(late, self._start_for, invocation)
         elif self._idle:
             self._idle.pop().invoke(invocation)
         elif self._settings.throttle and self._running() >= self._limit:
@@ -79,7 +91,7 @@ class Pool:
         return result
 
     def _running(self) -> int:
-        return len(self._waiting) + sum(worker.busy for worker in self._workers)
+        return len(self._waiting) + len(self._reserved) + sum(worker.busy for worker in self._all)
 
     async def prestart(self) -> None:
         """Start one worker, and return once it is ready, or has failed and said so."""
@@ -88,25 +100,73 @@ class Pool:
             self._start()
             await self._prestarted
 
+    def reload(self) -> None:
+        """Let every invocation from now on find the code as it now is; those that run end in their own process."""
+        self._leaving |= self._workers
+        self._workers.clear()
+        idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.kill()
+        self._settle_prestart()
+        self._grow_soon()
+
+    def _settle_prestart(self) -> None:
+        if self._prestarted is not None and not self._prestarted.done():
+            self._prestarted.set_result(None)
+
+    async def settle(self, seconds: float) -> None:
+        """Forget what waits, and return once nothing runs; what still does in `seconds` is killed."""
+        while self._waiting:
+            self._waiting.popleft().result.cancel()
+        # By the machine's time: a turn of the clock ends no process.
+        end = self._loop.time() + seconds
+        while any(worker.busy for worker in self._all):
+            if self._loop.time() > end:
+                for worker in self._all:
+                    if worker.busy:
+                        worker.stop()
+            await asyncio.sleep(0.005)
+
+    @property
+    def _all(self) -> list[Worker]:
+        return [*self._workers, *self._leaving]
+
     async def close(self) -> None:
         """Kill every worker."""
         self._closed = True
         if self._growth is not None:
             self._growth.cancel()
-        tasks = list(self._workers.values())
-        for worker in list(self._workers):
+        workers = self._workers | self._leaving
+        tasks = list(workers.values())
+        for worker in workers:
             worker.stop()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=1)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        while self._waiting:
-            self._waiting.popleft().result.cancel()
+        for invocation in (*self._waiting, *self._reserved.values()):
+            invocation.result.cancel()
+        self._waiting.clear()
+        self._reserved.clear()
 
     # ---- workers
 
-    def _start(self) -> None:
+    @property
+    def _room(self) -> bool:
+        """Whether another worker may start, if need be in place of an idle one."""
+        return bool(self._idle) or len(self._workers) < self._limit
+
+    def _start_for(self, invocation: Invocation) -> None:
+        """Start a worker for an invocation alone."""
+        if self._closed:
+            invocation.result.cancel()
+            return
+        if self._idle and len(self._workers) >= self._limit:
+            self._idle.pop().kill()
+        self._reserved[self._start()] = invocation
+
+    def _start(self) -> Worker:
         worker = Worker(
             self.spec,
             self._environment,
@@ -116,15 +176,20 @@ class Pool:
             self._credentials,
             self._idled,
             self._ended,
+            self._faults,
         )
         self._workers[worker] = self._loop.create_task(worker.run())
+        return worker
 
     def _idled(self, worker: Worker) -> None:
-        if self._fresh and worker.used:
+        reserved = self._reserved.pop(worker, None)
+        if reserved is not None:
+            worker.invoke(reserved)
+            return
+        if worker in self._leaving or (self._fresh and worker.used):
             worker.kill()
             return
-        if self._prestarted is not None and not self._prestarted.done():
-            self._prestarted.set_result(None)
+        self._settle_prestart()
         while self._waiting:
             invocation = self._waiting.popleft()
             # Given up meanwhile: nobody would see the answer.
@@ -134,11 +199,15 @@ class Pool:
         self._idle.append(worker)
 
     def _ended(self, worker: Worker, failure: FunctionFailed | None) -> None:
+        reserved = self._reserved.pop(worker, None)
+        if reserved is not None and failure is not None and not reserved.result.done():
+            reserved.result.set_exception(failure)
+        if self._leaving.pop(worker, None) is not None:
+            return
         self._workers.pop(worker, None)
         if worker in self._idle:
             self._idle.remove(worker)
-        if self._prestarted is not None and not self._prestarted.done():
-            self._prestarted.set_result(None)
+        self._settle_prestart()
         if self._closed:
             return
         if failure is not None:
@@ -166,9 +235,15 @@ class Pool:
     def _grow(self) -> None:
         self._growth = None
         starting = sum(not worker.ready for worker in self._workers)
-        if len(self._waiting) > starting and len(self._workers) < self._limit:
+        if len(self._waiting) > starting and len(self._workers) < self._limit and self._held_up():
             self._start()
         self._grow_soon()
+
+    def _held_up(self) -> bool:
+        """Tell whether another process would help: not where those at work use up the machine's processors."""
+        return len(self._workers) < _PROCESSORS or all(
+            worker.busy_for >= self._settings.scale_up_after for worker in self._workers
+        )
 
 
 class Runner(Protocol):
@@ -179,6 +254,12 @@ class Runner(Protocol):
 
     async def prestart(self) -> None:
         """Return once an invocation would not wait for a start."""
+
+    def reload(self) -> None:
+        """Let every invocation from now on find the code as it now is."""
+
+    async def settle(self, seconds: float) -> None:
+        """Forget what waits, and return once nothing runs; give up what still does in `seconds`."""
 
     async def close(self) -> None:
         """Give up what runs."""
@@ -200,15 +281,29 @@ class Functions:
             return result
         return runner.submit(payload, cause)
 
+    async def reload(self, functions: Iterable[str]) -> None:
+        """Let functions, by logical id, run the code as it now is."""
+        runners = [self._runners[name] for name in functions]
+        for runner in runners:
+            runner.reload()
+        await self._prestart(runners)
+
     async def prestart(self) -> None:
         """Start one worker of each function, a few at a time."""
+        await self._prestart(self._runners.values())
+
+    async def _prestart(self, runners: Iterable[Runner]) -> None:
         limit = asyncio.Semaphore(self._settings.prestart_concurrency)
 
         async def start(runner: Runner) -> None:
             async with limit:
                 await runner.prestart()
 
-        await asyncio.gather(*map(start, self._runners.values()))
+        await asyncio.gather(*map(start, runners))
+
+    async def settle(self, seconds: float) -> None:
+        """Forget what waits, and return once no function runs; give up what still does in `seconds`."""
+        await asyncio.gather(*(runner.settle(seconds) for runner in self._runners.values()))
 
     async def close(self) -> None:
         """End what runs every function."""
@@ -220,13 +315,13 @@ def environment(spec: FunctionSpec, endpoint: str, extra_path: str | None, setti
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
-    path = [str(spec.code), *([extra_path] if extra_path else [])]
+    execution = runtimes.PYTHON if runtimes.is_python(spec) else spec.runtime
     variables = {
         **{name: os.environ[name] for name in _INHERITED if name in os.environ},
         **{name.upper(): value for name, value in CREDENTIALS.items()},
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{execution}",
         "AWS_LAMBDA_FUNCTION_NAME": spec.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory),
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -252,7 +347,5 @@ def environment(spec: FunctionSpec, endpoint: str, extra_path: str | None, setti
     )
     if reserved:
         raise GatewayError(f"{spec.logical_id}: Lambda reserves the variable {', '.join(reserved)}")
-    given = dict(spec.environment)
-    if "PYTHONPATH" in given:
-        path.append(given.pop("PYTHONPATH"))
-    return {**variables, **given, "PYTHONPATH": os.pathsep.join(path)}
+    variables |= spec.environment
+    return variables | runtimes.search_paths(spec, extra_path, variables)

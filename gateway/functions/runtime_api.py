@@ -1,4 +1,4 @@
-"""The Lambda Runtime API for one worker: HTTP/1.1 on a loopback port, kept alive, one request at a time.
+"""The Lambda Runtime API for one worker: HTTP/1.1, kept alive, on a loopback port or on a socket that it was given.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -56,7 +56,15 @@ class RuntimeConnection(asyncio.Protocol):
         self._runtime = runtime
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
+        self._unsent: list[bytes] = []
+        self._receiving = False
+        self._waits = False
         self._reset()
+
+    def close(self) -> None:
+        """Cut the connection: its process has gone."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def _reset(self) -> None:
         self._url = b""
@@ -73,12 +81,19 @@ class RuntimeConnection(asyncio.Protocol):
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
+        self._receiving = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self._write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            self._flush()
             if self._transport is not None:
                 self._transport.close()
+        finally:
+            self._receiving = False
+        # Who has asked for the next event already does not wait for a receipt: it goes with the event.
+        if not self._waits:
+            self._flush()
 
     # ---- httptools
 
@@ -107,6 +122,7 @@ class RuntimeConnection(asyncio.Protocol):
         kind, _, rest = path.partition("/")
         request_id, _, outcome = rest.partition("/")
         if path == "invocation/next":
+            self._waits = True
             self._runtime.on_next(self._give)
         elif kind == "invocation" and outcome == "response":
             self._write(_ACCEPTED)
@@ -129,9 +145,16 @@ class RuntimeConnection(asyncio.Protocol):
             f"Lambda-Runtime-Invoked-Function-Arn: {function_arn}\r\n"
             f"Lambda-Runtime-Trace-Id: {invocation.trace_id}\r\n\r\n"
         )
+        self._waits = False
         self._write(head.encode("latin-1") + invocation.payload)
 
     def _write(self, data: bytes) -> None:
+        self._unsent.append(data)
+        if not self._receiving:
+            self._flush()
+
+    def _flush(self) -> None:
+        data, self._unsent = b"".join(self._unsent), []
         # A worker that died has closed its connection; its exit is what fails the invocation.
-        if self._transport is not None:
+        if data and self._transport is not None:
             self._transport.write(data)

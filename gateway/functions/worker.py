@@ -5,14 +5,16 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
+import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from gateway.chaos.faults import NO_FAULTS, Faults
 from gateway.clock import Clock, Timer
 from gateway.credentials import Credentials
-from gateway.functions import bootstrap
+from gateway.functions import bootstrap, runtimes
 from gateway.functions.runtime_api import Invocation, RuntimeConnection
 from gateway.journal import Invoked, Journal, Logged, Returned
 from gateway.settings import Settings
@@ -22,7 +24,6 @@ _CHUNK = 65536
 # So much output is read at a time, that a function which writes without end does not hold up the others.
 _CHUNKS = 16
 _LONGEST_LINE = 262144
-_BOOTSTRAP = str(Path(bootstrap.__file__).resolve())
 NOT_RUN = "ResourceNotFoundException"
 
 
@@ -56,18 +57,21 @@ class Worker:
         credentials: Credentials,
         on_idle: Callable[["Worker"], None],
         on_end: Callable[["Worker", FunctionFailed | None], None],
+        faults: Faults = NO_FAULTS,
     ) -> None:
         self.spec = spec
         self.ready = False
         self.used = False
         self._credentials = credentials
-        self._credential = credentials.issue(lambda: self._last_request_id if self.busy else "")
+        # Also while it is idle: what is told of a call may come after the answer that it was made for.
+        self._credential = credentials.issue(lambda: self._last_request_id)
         self._environment = {**environment, **self._credential.variables}
         self._settings = settings
         self._clock = clock
         self._journal = journal
         self._on_idle = on_idle
         self._on_end = on_end
+        self._faults = faults
         self._loop = asyncio.get_running_loop()
         self._give: Callable[[Invocation, str, int], None] | None = None
         self._invocation: Invocation | None = None
@@ -78,10 +82,14 @@ class Worker:
         self._failure: FunctionFailed | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._server: asyncio.Server | None = None
+        # A runtime may open one for each request.
+        self._connections: weakref.WeakSet[RuntimeConnection] = weakref.WeakSet()
         self._output = -1
         self._line = b""
         self._ended = False
         self._stopping = False
+        # What it has sent before it died is of no interest any more, and it gets nothing.
+        self._killed = False
 
     async def run(self) -> None:
         """Start the process and stay until it has ended."""
@@ -98,16 +106,20 @@ class Worker:
         self._end(code)
 
     async def _start(self) -> None:
-        self._server = await self._loop.create_server(lambda: RuntimeConnection(self), "127.0.0.1", 0)
+        self._server = await self._loop.create_server(self._connected, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]
         # Our own pipe, so that what is in it can be read before an answer is passed on; see _drain.
         self._output, child_end = os.pipe()
         os.set_blocking(self._output, False)
+        channel: dict[str, str] = {}
+        passed: list[socket.socket] = []
+        if runtimes.is_python(self.spec):
+            ours, theirs = socket.socketpair()
+            await self._loop.create_unix_connection(self._connected, sock=ours)
+            channel, passed = {bootstrap.CHANNEL: str(theirs.fileno())}, [theirs]
         try:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                _BOOTSTRAP,
-                self.spec.handler,
+                *runtimes.command(self.spec),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=child_end,
                 stderr=child_end,
@@ -116,20 +128,34 @@ class Worker:
                     **self._environment,
                     "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
                     bootstrap.PARENT: str(os.getpid()),
+                    **channel,
                 },
+                pass_fds=[end.fileno() for end in passed],
                 # Ctrl-C at the terminal is for the gateway alone; it ends its workers itself.
                 start_new_session=True,
             )
         finally:
             os.close(child_end)
+            for end in passed:
+                end.close()
         self._loop.add_reader(self._output, self._drain)
         init_timeout = self._settings.init_timeout
         self._timer = self._clock.call_later(init_timeout, self._init_timed_out, init_timeout)
+
+    def _connected(self) -> RuntimeConnection:
+        connection = RuntimeConnection(self)
+        self._connections.add(connection)
+        return connection
 
     @property
     def busy(self) -> bool:
         """Whether an invocation runs in it."""
         return self._invocation is not None
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds since its invocation began, or its start; 0 for an idle one."""
+        return self._clock.monotonic() - self._began if self.busy or not self.ready else 0.0
 
     def invoke(self, invocation: Invocation) -> None:
         """Give the idle worker an invocation."""
@@ -145,6 +171,7 @@ class Worker:
         function, request_id = self.spec.logical_id, invocation.request_id
         init, self._init = self._init, None
         self._journal.write(Invoked(now, request_id, function, invocation.cause, invocation.payload, init))
+        self._faults.begun(function, request_id, self.kill)
         give(invocation, self.spec.arn, int((now + timeout) * 1000))
 
     def stop(self) -> None:
@@ -156,6 +183,7 @@ class Worker:
         """End the process at once, and whatever it started."""
         process = self._process
         if process is not None and process.returncode is None:
+            self._killed = True
             # Its session is its own, so the group is the worker and its children.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -164,6 +192,8 @@ class Worker:
 
     def on_next(self, give: Callable[[Invocation, str, int], None]) -> None:
         """The process is idle."""
+        if self._killed:
+            return
         if not self.ready:
             self.ready = True
             self._init = self._clock.monotonic() - self._began
@@ -173,6 +203,10 @@ class Worker:
 
     def on_response(self, request_id: str, body: bytes) -> None:
         """The function returned."""
+        if self._faults.answered(request_id):
+            self.kill()
+        if self._killed:
+            return
         invocation = self._done(request_id)
         if invocation is None:
             return
@@ -204,6 +238,7 @@ class Worker:
         if invocation is None or invocation.request_id != request_id:
             return None
         self._stop_timer()
+        self._faults.ended(request_id)
         self._invocation = None
         return invocation
 
@@ -225,6 +260,7 @@ class Worker:
         failure = self._failure or FunctionFailed("Runtime.ExitError", f"Runtime exited with error: {reason}")
         invocation, self._invocation = self._invocation, None
         if invocation is not None:
+            self._faults.ended(invocation.request_id)
             if not self._stopping:
                 self._tell_fault(invocation.request_id, failure.message)
             self._fail(invocation, failure)
@@ -235,6 +271,8 @@ class Worker:
         self._credentials.revoke(self._credential)
         if self._server is not None:
             self._server.close()
+        for connection in list(self._connections):
+            connection.close()
         if self._output >= 0:
             self._drain()
             self._loop.remove_reader(self._output)
@@ -298,7 +336,8 @@ def _failure(error_type: str, body: bytes) -> FunctionFailed:
         report = {}
     if not isinstance(report, dict):
         report = {}
-    trace = [str(line) for line in report.get("stackTrace") or []]
+    # Node's runtime has another name for it.
+    trace = [str(line) for line in report.get("stackTrace") or report.get("trace") or []]
     return FunctionFailed(
         str(report.get("errorType") or error_type or "Error"), str(report.get("errorMessage", "")), trace
     )

@@ -1,1 +1,1 @@
-"""HTTP APIs."""
+"""HTTP APIs, REST APIs and function URLs."""

@@ -1,11 +1,13 @@
-"""Events and answers of an HTTP API, payload format 2.0. Pure: values in, values out.
+"""Events and answers of HTTP and REST APIs, payload formats 2.0 and 1.0. Pure: values in, values out.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
 import base64
+import fnmatch
 import json
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +17,38 @@ from gateway.websocket.events import Headers, request_time
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+HOP_BY_HOP = ("content-length", "transfer-encoding", "connection", "keep-alive")
+_FORWARDED = ("x-amzn-trace-id", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto")
+_USUAL = {
+    name.lower(): name
+    for name in (
+        "Accept",
+        "Accept-Encoding",
+        "Accept-Language",
+        "Authorization",
+        "Cache-Control",
+        "Content-Type",
+        "Cookie",
+        "Host",
+        "Origin",
+        "Referer",
+        "User-Agent",
+    )
+}
+_IDENTITY = (
+    "accessKey",
+    "accountId",
+    "caller",
+    "cognitoAuthenticationProvider",
+    "cognitoAuthenticationType",
+    "cognitoIdentityId",
+    "cognitoIdentityPoolId",
+    "principalOrgId",
+    "sourceIp",
+    "user",
+    "userAgent",
+    "userArn",
+)
 _TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
 
 
@@ -31,6 +65,10 @@ class HttpRequest:
     port: int = 80
     scheme: str = "http"
 
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header, its name in lower case; None where it is not there."""
+        return next((value for given, value in self.headers if given.lower() == name), None)
+
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
@@ -43,11 +81,17 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class HttpContext:
-    """What an event says of the API: `domain_name` is the host that it is served at."""
+    """What an event says of the API: `domain_name` is the host that it is served at.
+
+    `granted` is what an authorizer said of whoever asks, None without one.
+    """
 
     api_id: str
     account_id: str
     domain_name: str
+    stage: str = "$default"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    granted: Mapping[str, Any] | None = None
 
 
 class InvalidAnswer(Exception):
@@ -93,17 +137,94 @@ def http_event(
         },
         "requestId": request_id,
         "routeKey": route_key,
-        "stage": "$default",
+        "stage": context.stage,
         "time": request_time(now),
         "timeEpoch": int(now * 1000),
     }
+    if context.granted is not None:
+        event["requestContext"]["authorizer"] = {"lambda": context.granted}
     if path_parameters:
         event["pathParameters"] = path_parameters
+    if context.variables:
+        event["stageVariables"] = dict(context.variables)
     body, encoded = _body(request.body, headers.get("content-type", ""))
     if body is not None:
         event["body"] = body
     event["isBase64Encoded"] = encoded
     return event
+
+
+def proxy_event(
+    context: HttpContext,
+    request: HttpRequest,
+    resource: str,
+    path_parameters: dict[str, str],
+    request_id: str,
+    trace_id: str,
+    now: float,
+    binary_types: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Return the event of format 1.0, which REST APIs have alone; what is absent is null.
+
+    `binary_types` are a REST API's, None for an HTTP API. `resource` is the route's path.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+    """
+    rest = binary_types is not None
+    headers = _forwarded(request, trace_id)
+    query = parse_qsl(request.query, keep_blank_values=True)
+    names = {name.lower(): value for name, value in headers}
+    kind = names.get("content-type", "")
+    if binary_types is None:
+        body, encoded = _body(request.body, kind)
+    else:
+        encoded = bool(request.body) and is_binary(kind, binary_types)
+        text = base64.b64encode(request.body).decode() if encoded else request.body.decode("utf-8", "replace")
+        body = text or None
+    event: dict[str, Any] = {} if rest else {"version": "1.0"}
+    # [R] An HTTP API's path begins with its stage, a REST API's does not.
+    stage = "" if context.stage == "$default" else f"/{context.stage}"
+    path = request.path.removeprefix(stage) or "/"
+    return event | {
+        "resource": resource,
+        "path": path if rest else request.path,
+        "httpMethod": request.method,
+        "headers": dict(headers),
+        "multiValueHeaders": _multi(headers),
+        "queryStringParameters": dict(query) or None,
+        "multiValueQueryStringParameters": _multi(query) or None,
+        "pathParameters": path_parameters or None,
+        "stageVariables": dict(context.variables) or None,
+        "requestContext": {
+            "accountId": context.account_id,
+            "apiId": context.api_id,
+            **({} if context.granted is None else {"authorizer": dict(context.granted)}),
+            "domainName": context.domain_name,
+            "domainPrefix": context.domain_name.split(".", 1)[0],
+            "extendedRequestId": request_id,
+            "httpMethod": request.method,
+            "identity": {
+                **dict.fromkeys(_IDENTITY),
+                "sourceIp": request.source_ip,
+                "userAgent": names.get("user-agent"),
+            },
+            "path": request.path,
+            "protocol": "HTTP/1.1",
+            "requestId": request_id,
+            "requestTime": request_time(now),
+            "requestTimeEpoch": int(now * 1000),
+            "resourceId": None,
+            "resourcePath": resource,
+            "stage": context.stage,
+        },
+        "body": body,
+        "isBase64Encoded": encoded,
+    }
+
+
+def is_binary(content_type: str, binary_types: Iterable[str]) -> bool:
+    """Tell whether a REST API takes a content type for binary; `*/*` and `image/*` are among what it can be told."""
+    kind = content_type.split(";", 1)[0].strip().lower()
+    return any(wanted == "*/*" or fnmatch.fnmatchcase(kind, wanted.lower()) for wanted in binary_types)
 
 
 def http_response(answer: Any, request_id: str, settings: Settings) -> HttpResponse:
@@ -127,16 +248,73 @@ def http_response(answer: Any, request_id: str, settings: Settings) -> HttpRespo
         raise InvalidAnswer(f"statusCode {status}")
     if not any(name == "content-type" for name, _ in given) and body:
         given.append(("content-type", settings.http_default_content_type))
-    given = [
-        (name, value) for name, value in given if name not in ("content-length", "transfer-encoding", "connection")
-    ]
-    return HttpResponse(status, [*given, *cookies, *headers], body)
+    return HttpResponse(status, [*_passed(given), *cookies, *headers], body)
 
 
-def error_response(status: int, message: str) -> HttpResponse:
-    """Return an answer of the API's own."""
+def proxy_response(
+    answer: Any, request_id: str, settings: Settings, accept: str, binary_types: Sequence[str] | None
+) -> HttpResponse:
+    """Return the HTTP answer to what a function returned in format 1.0. Raises InvalidAnswer.
+
+    [D] A REST API makes bytes of base64 only where the first type of the request's Accept header is a binary one.
+    """
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        raise InvalidAnswer("it has no statusCode")
+    try:
+        status = int(answer["statusCode"])
+        given = [_header(name, value) for name, value in (answer.get("headers") or {}).items()]
+        for name, values in (answer.get("multiValueHeaders") or {}).items():
+            # [D] Of a name in both, the several values count.
+            given = [entry for entry in given if entry[0] != name.lower() or entry[1] in map(str, values)]
+            given += [header for header in (_header(name, value) for value in values) if header not in given]
+        wanted = binary_types is None or is_binary(accept.split(",", 1)[0], binary_types)
+        body = _answer_body({**answer, "isBase64Encoded": answer.get("isBase64Encoded") and wanted})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidAnswer(str(error)) from None
+    if not 100 <= status <= 599:
+        raise InvalidAnswer(f"statusCode {status}")
+    usual = settings.http_default_content_type if binary_types is None else settings.rest_default_content_type
+    if not any(name == "content-type" for name, _ in given):
+        given.append(("content-type", usual))
+    own = "apigw-requestid" if binary_types is None else "x-amzn-requestid"
+    return HttpResponse(status, [*_passed(given), (own, request_id)], body)
+
+
+def error_response(status: int, message: str, error_type: str = "") -> HttpResponse:
+    """Return an answer of the API's own; `error_type` is the header by which SDKs know it."""
     body = json.dumps({"message": message}, separators=(",", ":")).encode()
-    return HttpResponse(status, [("content-type", "application/json")], body)
+    headers = [("content-type", "application/json"), *([("x-amzn-errortype", error_type)] if error_type else [])]
+    return HttpResponse(status, headers, body)
+
+
+def _passed(headers: Headers) -> Headers:
+    """Return the headers but for those that belong to one connection."""
+    return [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]
+
+
+def _multi(pairs: Headers) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _forwarded(request: HttpRequest, trace_id: str) -> Headers:
+    """Return the request's headers with the sender's case, and what the API adds to them."""
+    headers = [(name, value) for name, value in request.headers if name.lower() not in ("connection", *_FORWARDED)]
+    forwarded = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
+    return [
+        *((_capitals(name), value) for name, value in headers),
+        ("X-Amzn-Trace-Id", trace_id),
+        ("X-Forwarded-For", ", ".join([*forwarded, request.source_ip])),
+        ("X-Forwarded-Port", str(request.port)),
+        ("X-Forwarded-Proto", request.scheme),
+    ]
+
+
+def _capitals(name: str) -> str:
+    # [R] What the service knows has its usual case, however it was sent; the server here has lowered all.
+    return _USUAL.get(name.lower(), name)
 
 
 def _headers(request: HttpRequest, trace_id: str) -> tuple[dict[str, str], list[str]]:

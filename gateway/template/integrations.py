@@ -1,15 +1,19 @@
 """Integrations of WebSocket routes: from a resource's properties to the target that is called."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.errors import TemplateError
 from gateway.template.stack import Stack
+from gateway.websocket.backends import Backend, HttpEndpoint, MappedFunction, MappedTarget, Mock, Response
 from gateway.websocket.mapping import MappingError, Template
-from gateway.websocket.targets import FunctionTarget, QueueTarget, Target
+from gateway.websocket.targets import FunctionTarget, QueueTarget, RequestTemplates, StagedTarget, Target
 
 _FORM = "application/x-www-form-urlencoded"
 _CONTENT_TYPE = "integration.request.header.Content-Type"
+_PARAMETER = re.compile(r"integration\.request\.(header|querystring|path)\..+")
+_STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
 _SERVICE = re.compile(r"arn:[^:]+:apigateway:[^:]+:(?P<service>[^:]+):(?P<kind>path|action)/(?P<rest>.*)")
 
 
@@ -17,14 +21,82 @@ class Unsupported(Exception):
     """An integration that is not run here; one line says which kind."""
 
 
-def target_of(stack: Stack, name: str) -> Target:
-    """Return what the integration of this logical id reaches. Raises Unsupported, and TemplateError."""
+def target_of(stack: Stack, name: str, stages: Mapping[str, Mapping[str, str]]) -> Target:
+    """Return what the integration of this logical id reaches; `stages` are the API's, with their variables.
+
+    Raises Unsupported, and TemplateError.
+    """
+    uri = str(stack.property(name, "IntegrationUri", ""))
+    if not _STAGE_VARIABLE.search(uri):
+        return _target(stack, name, uri)
+
+    def named(stage: str) -> Target:
+        return _target(stack, name, _STAGE_VARIABLE.sub(lambda found: stages[stage].get(found[1], ""), uri))
+
+    return StagedTarget({stage: named(stage) for stage in stages})
+
+
+def _target(stack: Stack, name: str, uri: str) -> Target:
     kind = stack.property(name, "IntegrationType")
     if kind == "AWS_PROXY" and not stack.property(name, "IntegrationSubtype"):
-        return FunctionTarget(function_of(stack, name, stack.property(name, "IntegrationUri")))
+        return FunctionTarget(function_of(stack, name, uri))
+    if kind == "AWS" and ":lambda:path/" not in uri:
+        return _queue_target(stack, name, uri)
     if kind == "AWS":
-        return _queue_target(stack, name)
+        return _mapped_target(stack, name, MappedFunction(function_of(stack, name, uri)))
+    if kind == "MOCK":
+        return _mapped_target(stack, name, Mock())
+    if kind in ("HTTP", "HTTP_PROXY"):
+        return _mapped_target(stack, name, _endpoint(stack, name, uri), proxy=kind == "HTTP_PROXY")
     raise Unsupported(f"{kind} integration")
+
+
+def _mapped_target(stack: Stack, name: str, backend: Backend, *, proxy: bool = False) -> MappedTarget:
+    responses = {
+        str(stack.property(response, "IntegrationResponseKey")): Response(
+            str(stack.property(response, "TemplateSelectionExpression", "$default")),
+            _templates(stack, response, "ResponseTemplates"),
+        )
+        for response in responses_of(stack, name)
+    }
+    return MappedTarget(name, backend, _requests(stack, name), None if proxy else responses, stack.settings)
+
+
+def responses_of(stack: Stack, integration: str) -> list[str]:
+    """Return the logical ids of an integration's responses."""
+    names = stack.of_type("AWS::ApiGatewayV2::IntegrationResponse")
+    return [name for name in names if stack.property(name, "IntegrationId") == integration]
+
+
+def _endpoint(stack: Stack, name: str, uri: str) -> HttpEndpoint:
+    if stack.property(name, "ConnectionType", "INTERNET") != "INTERNET":
+        raise Unsupported("integration by a VPC link")
+    parameters: dict[str, Any] = stack.property(name, "RequestParameters") or {}
+    for parameter in parameters:
+        if not _PARAMETER.fullmatch(parameter):
+            raise Unsupported(f"request parameter {parameter} of an integration")
+    mapped = {parameter: str(value) for parameter, value in parameters.items()}
+    return HttpEndpoint(str(stack.property(name, "IntegrationMethod", "POST")).upper(), uri, mapped)
+
+
+def _templates(stack: Stack, name: str, field: str) -> dict[str, Template]:
+    try:
+        written: dict[str, str] = stack.property(name, field) or {}
+        return {key: Template(str(text)) for key, text in written.items()}
+    except MappingError as error:
+        raise Unsupported(str(error)) from None
+
+
+def _requests(stack: Stack, name: str) -> RequestTemplates:
+    templates = _templates(stack, name, "RequestTemplates")
+    # [D] for REST APIs, [I] here: what is not said is WHEN_NO_MATCH, and the template of the key $default.
+    passthrough = stack.property(name, "PassthroughBehavior", "WHEN_NO_MATCH")
+    return RequestTemplates(
+        str(stack.property(name, "TemplateSelectionExpression", "$default")),
+        templates,
+        passthrough == "NEVER" or (passthrough == "WHEN_NO_TEMPLATES" and bool(templates)),
+        stack.settings,
+    )
 
 
 def function_of(stack: Stack, logical_id: str, uri: Any) -> str:
@@ -35,8 +107,8 @@ def function_of(stack: Stack, logical_id: str, uri: Any) -> str:
         raise TemplateError(f"{logical_id}: {error}") from None
 
 
-def _queue_target(stack: Stack, name: str) -> QueueTarget:
-    queue, action = _address(stack, str(stack.property(name, "IntegrationUri", "")))
+def _queue_target(stack: Stack, name: str, uri: str) -> QueueTarget:
+    queue, action = _address(stack, uri)
     if (method := stack.property(name, "IntegrationMethod")) != "POST":
         raise Unsupported(f"integration with SQS by {method}")
     # Without a role the call would be made, and refused, in nobody's name.
@@ -48,22 +120,7 @@ def _queue_target(stack: Stack, name: str) -> QueueTarget:
         raise Unsupported(f"integration with SQS whose Content-Type is not '{_FORM}'")
     if others := sorted(set(parameters) - {_CONTENT_TYPE}):
         raise Unsupported(f"request parameter {others[0]} of an integration")
-    try:
-        written: dict[str, str] = stack.property(name, "RequestTemplates") or {}
-        templates = {key: Template(str(text)) for key, text in written.items()}
-    except MappingError as error:
-        raise Unsupported(str(error)) from None
-    # [D] for REST APIs, [I] here: what is not said is WHEN_NO_MATCH, and the template of the key $default.
-    passthrough = stack.property(name, "PassthroughBehavior", "WHEN_NO_MATCH")
-    return QueueTarget(
-        name,
-        queue,
-        str(stack.property(name, "TemplateSelectionExpression", "$default")),
-        templates,
-        passthrough == "NEVER" or (passthrough == "WHEN_NO_TEMPLATES" and bool(templates)),
-        action,
-        stack.settings,
-    )
+    return QueueTarget(name, queue, _requests(stack, name), action, stack.settings)
 
 
 def _address(stack: Stack, uri: str) -> tuple[str, str]:

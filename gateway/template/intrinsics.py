@@ -1,6 +1,9 @@
 """CloudFormation's intrinsic functions, conditions and pseudo parameters, evaluated on an expanded template."""
 
 import base64
+import ipaddress
+import itertools
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -12,6 +15,7 @@ from gateway.settings import Settings
 
 NO_VALUE: Final = object()
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_DYNAMIC = re.compile(r"\{\{resolve:([^:}]+):([^}]+)\}\}")
 
 
 def pseudo_parameters(settings: Settings) -> dict[str, Any]:
@@ -33,7 +37,9 @@ class Resolver:
     """Evaluates values of one template.
 
     `values` are parameters and pseudo parameters; `reference(logical_id)` and `attribute(logical_id, name)` answer
-    `Ref` and `Fn::GetAtt` of resources, and raise TemplateError for a resource that does not exist.
+    `Ref` and `Fn::GetAtt` of resources, and raise TemplateError for a resource that does not exist. `outside(kind,
+    name)` answers for what is kept outside of the template: for `Fn::ImportValue` the kind is `export`, for a dynamic
+    reference it is the service's name, such as `ssm`.
     """
 
     def __init__(
@@ -42,12 +48,14 @@ class Resolver:
         values: Mapping[str, Any],
         reference: Callable[[str], Any],
         attribute: Callable[[str, str], Any],
+        outside: Callable[[str, str], str],
     ) -> None:
         self._mappings: Mapping[str, Any] = template.get("Mappings", {})
         self._conditions: Mapping[str, Any] = template.get("Conditions", {})
         self._values = values
         self._reference = reference
         self._attribute = attribute
+        self._outside = outside
         self._truths: dict[str, bool] = {}
         self._functions: dict[str, Callable[[Any], Any]] = {
             "Ref": self._ref,
@@ -63,11 +71,22 @@ class Resolver:
             "Fn::Or": lambda argument: any(self._truth(item) for item in argument),
             "Fn::FindInMap": self._find_in_map,
             "Fn::Base64": lambda argument: base64.b64encode(str(self.resolve(argument)).encode()).decode(),
+            "Fn::ImportValue": lambda argument: self._outside("export", self._string(self.resolve(argument))),
+            "Fn::GetAZs": self._zones,
+            "Fn::Cidr": self._cidr,
+            "Fn::Length": lambda argument: len(self.resolve(argument)),
+            "Fn::ToJsonString": lambda argument: json.dumps(self.resolve(argument)),
             "Condition": lambda argument: self.condition(str(argument)),
         }
 
     def resolve(self, value: Any) -> Any:
         """Return `value` with every function in it evaluated; entries whose value is `AWS::NoValue` are left out."""
+        found = self._resolve(value)
+        if isinstance(found, str) and "{{resolve:" in found:
+            return _DYNAMIC.sub(lambda match: self._outside(match[1], match[2]), found)
+        return found
+
+    def _resolve(self, value: Any) -> Any:
         if isinstance(value, list):
             return [item for item in map(self.resolve, value) if item is not NO_VALUE]
         if not isinstance(value, dict):
@@ -76,7 +95,12 @@ class Resolver:
             ((name, argument),) = value.items()
             # `Condition` is a function inside conditions only; elsewhere, in a policy say, it is a name like any other.
             if name in self._functions and (name != "Condition" or isinstance(argument, str)):
-                return self._functions[name](argument)
+                try:
+                    return self._functions[name](argument)
+                except (TypeError, ValueError, AttributeError) as error:
+                    raise TemplateError(f"{name}: {error}") from None
+            if name == "Fn::Transform":
+                raise TemplateError(f"the macro {argument.get('Name')} runs in AWS only")
             if isinstance(name, str) and name.startswith("Fn::"):
                 raise TemplateError(f"{name} cannot be resolved here")
         resolved = {key: self.resolve(item) for key, item in value.items()}
@@ -141,6 +165,19 @@ class Resolver:
             return items[int(index)]
         except (IndexError, ValueError, TypeError):
             raise TemplateError(f"Fn::Select: no item {index} in {items!r}") from None
+
+    def _zones(self, argument: Any) -> list[str]:
+        region = self._string(self.resolve(argument)) or str(self._values["AWS::Region"])
+        return [region + letter for letter in "abc"]
+
+    def _cidr(self, argument: Any) -> list[str]:
+        block, count, *bits = self.resolve(argument)
+        network = ipaddress.ip_network(str(block))
+        size = network.max_prefixlen - int(bits[0] if bits else 0)
+        # Without a number of bits the blocks are of the size that fits.
+        if not bits:
+            size = network.prefixlen + (int(count) - 1).bit_length()
+        return [str(part) for part in itertools.islice(network.subnets(new_prefix=size), int(count))]
 
     def _if(self, argument: Any) -> Any:
         name, then, otherwise = self._list("Fn::If", argument, 3)

@@ -2,12 +2,18 @@
 
 import math
 import re
+import shlex
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from gateway.errors import UsageError
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
+
+SSM = re.compile(r"AWS::SSM::Parameter::Value<(.*)>")
+"""A type of parameters that are names, under which the Parameter Store keeps the value."""
 
 
 def parameter_values(declared: Mapping[str, Mapping[str, Any]], overrides: Mapping[str, str]) -> dict[str, Any]:
@@ -31,6 +37,31 @@ def parameter_values(declared: Mapping[str, Mapping[str, Any]], overrides: Mappi
     return values
 
 
+def configured(template: Path, declared: Mapping[str, object]) -> dict[str, str]:
+    """Return the parameters that a `samconfig.toml` beside the template gives to `sam local`, of those declared.
+
+    They stand under `parameter_overrides`, for the environment `default`: of all commands, or of `local start-api`.
+    Raises UsageError for a file that is no TOML.
+    https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-config.html
+    """
+    path = template.with_name("samconfig.toml")
+    try:
+        environment = tomllib.loads(path.read_text(encoding="utf-8")).get("default", {})
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
+    found: dict[str, str] = {}
+    for command in ("global", "local_start_api"):
+        given = environment.get(command, {}).get("parameters", {}).get("parameter_overrides", [])
+        for item in shlex.split(given) if isinstance(given, str) else given:
+            # The long form is `ParameterKey=name,ParameterValue=value`.
+            long = re.fullmatch(r"ParameterKey=([^,]+),ParameterValue=(.*)", item, re.DOTALL)
+            name, _, value = (long[1], "", long[2]) if long else item.partition("=")
+            found[name] = value
+    return {name: value for name, value in found.items() if name in declared}
+
+
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -41,6 +72,9 @@ def _text(value: Any) -> str:
 
 def _checked(name: str, rules: Mapping[str, Any], text: str) -> Any:
     kind = str(rules.get("Type", "String"))
+    if inner := SSM.fullmatch(kind):
+        # What is kept under the name is not here: the name stands for it.
+        kind = "CommaDelimitedList" if "List" in inner[1] else inner[1]
     if kind == "CommaDelimitedList" or kind.startswith("List<"):
         items = [item.strip() for item in text.split(",")]
         for item in items:

@@ -1,5 +1,7 @@
 """Reads a SAM template and expands it with AWS's own translator."""
 
+import contextlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +11,16 @@ import yaml
 
 from gateway.errors import TemplateError
 from gateway.settings import Settings
+from gateway.template.extensions import included, unrolled
+from gateway.template.intrinsics import Resolver, pseudo_parameters
 
 _LOCAL = "s3://local/"
-_CODE_PROPERTIES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+_CODE_PROPERTIES = {
+    "AWS::Serverless::Function": "CodeUri",
+    "AWS::Serverless::LayerVersion": "ContentUri",
+    "AWS::Serverless::StateMachine": "DefinitionUri",
+}
+_DEFINED = ("AWS::Serverless::Api", "AWS::Serverless::HttpApi")
 
 
 class _Loader(yaml.SafeLoader):
@@ -43,20 +52,8 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return the template at `path`, short forms written out. Raises TemplateError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise TemplateError(f"template not found: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise TemplateError(f"cannot read {path}: {error}") from None
-    try:
-        template = yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise TemplateError(f"{path}{line}: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise TemplateError(f"{path}: {' '.join(str(error).split())}") from None
+    """Return the template at `path`, short forms written out and other files included. Raises TemplateError."""
+    template = included(_read(path), path.parent, _read)
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
         raise TemplateError(f"{path}: not a template, it has no Resources")
     for section in ("Parameters", "Globals", "Conditions", "Mappings", "Outputs"):
@@ -64,13 +61,44 @@ def load(path: Path) -> dict[str, Any]:
             template.pop(section, None)
         elif not isinstance(template[section], dict):
             raise TemplateError(f"{path}: {section} is not a mapping")
+    for resource in template["Resources"].values():
+        if isinstance(resource, dict) and resource.get("Type") in _DEFINED:
+            _define(resource.get("Properties") or {}, path.parent)
     return template
+
+
+def _define(properties: dict[str, Any], root: Path) -> None:
+    """Give an API, in place of a local file's address, what the file says: an OpenAPI document."""
+    uri = properties.get("DefinitionUri")
+    if isinstance(uri, str) and "://" not in uri:
+        del properties["DefinitionUri"]
+        properties["DefinitionBody"] = included(_read(root / uri), root, _read)
+
+
+def _read(path: Path) -> Any:
+    """Return what a file of YAML or JSON says. Raises TemplateError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise TemplateError(f"template not found: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TemplateError(f"cannot read {path}: {error}") from None
+    try:
+        # JSON is YAML as well, but for its tabs.
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise TemplateError(f"{path}{line}: {error.problem}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise TemplateError(f"{path}: {' '.join(str(error).split())}") from None
 
 
 def expand(template: Mapping[str, Any], values: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """Return `template` with its AWS::Serverless resources translated to CloudFormation's.
 
-    The translator takes code from S3 only, so local folders go through it as `s3://local/{folder}`; see `code_folder`.
+    The translator takes code from S3 only, so local folders go through it as `s3://local/{folder}`; see `local_path`.
     It needs no network and no credentials. Raises TemplateError with the translator's own words.
     """
     # The translator asks boto3 for a region while it is imported and run.
@@ -78,6 +106,7 @@ def expand(template: Mapping[str, Any], values: Mapping[str, Any], settings: Set
     from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]
     from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
 
+    resolver = _before_resources(template, values, settings)
     pseudo = {
         "AWS::Region": settings.region,
         "AWS::AccountId": settings.account_id,
@@ -86,20 +115,26 @@ def expand(template: Mapping[str, Any], values: Mapping[str, Any], settings: Set
         "AWS::URLSuffix": settings.url_suffix,
     }
     try:
-        expanded = transform(_with_local_code(template), {**values, **pseudo}, _NoManagedPolicies())
+        plain = unrolled(template, resolver.resolve)
+        expanded = transform(_with_local_code(plain, resolver), {**values, **pseudo}, _NoManagedPolicies())
+    except TemplateError:
+        raise
     except InvalidDocumentException as error:
         causes = [str(getattr(cause, "message", cause)) for cause in getattr(error, "causes", None) or [error]]
         raise TemplateError("; ".join(" ".join(cause.split()) for cause in causes)) from None
     except Exception as error:
         # What the translator did not foresee in a template comes out as any exception at all.
         raise TemplateError(f"the template cannot be expanded: {type(error).__name__}: {error}") from error
-    return dict(expanded)
+    # It puts what it made behind the rest; which API comes first is the template's to say.
+    made = expanded["Resources"]
+    written = {name: made[name] for name in template["Resources"] if name in made}
+    return {**expanded, "Resources": {**written, **made}}
 
 
-def code_folder(code: Any, root: Path) -> Path | None:
-    """Return the folder that an expanded function's `Code` names, or None where it is not on this machine."""
+def local_path(code: Any, root: Path) -> Path | None:
+    """Return what an expanded function's `Code`, or a layer's `Content`, names: None if it is not on this machine."""
     if isinstance(code, str):
-        return root / code
+        return None if code.startswith("s3://") else (root / code).resolve()
     if isinstance(code, dict) and code.get("S3Bucket") == "local":
         return (root / str(code.get("S3Key", "."))).resolve()
     return None
@@ -112,11 +147,20 @@ class _NoManagedPolicies:
         return {}
 
 
-def _with_local_code(template: Mapping[str, Any]) -> dict[str, Any]:
+def _before_resources(template: Mapping[str, Any], values: Mapping[str, Any], settings: Settings) -> Resolver:
+    """Return what resolves values while there are no resources yet: parameters, mappings and conditions."""
+
+    def none(*names: str) -> str:
+        raise TemplateError(f"{'.'.join(names)} is no parameter, and nothing else is known here")
+
+    return Resolver(template, {**pseudo_parameters(settings), **values}, none, none, none)
+
+
+def _with_local_code(template: Mapping[str, Any], resolver: Resolver) -> dict[str, Any]:
     result: dict[str, Any] = _copy(template)
     common = result.get("Globals", {}).get("Function")
-    if isinstance(common, dict) and isinstance(common.get("CodeUri"), str):
-        common["CodeUri"] = _as_s3(common["CodeUri"])
+    if isinstance(common, dict) and "CodeUri" in common:
+        common["CodeUri"] = _as_s3(common["CodeUri"], resolver)
     for resource in result["Resources"].values():
         if not isinstance(resource, dict):
             continue
@@ -124,18 +168,25 @@ def _with_local_code(template: Mapping[str, Any]) -> dict[str, Any]:
         if name is None:
             continue
         properties = resource.setdefault("Properties", {})
-        if not isinstance(properties, dict) or properties.get("PackageType") == "Image":
+        if not isinstance(properties, dict):
+            continue
+        if properties.get("PackageType") == "Image":
+            # `sam build` gives it one.
+            properties.setdefault("ImageUri", "local")
             continue
         inherited = name == "CodeUri" and isinstance(common, dict) and "CodeUri" in common
-        if isinstance(properties.get(name), str):
-            properties[name] = _as_s3(properties[name])
-        elif name not in properties and not inherited and "InlineCode" not in properties:
-            properties[name] = _as_s3(".")
+        if name in properties:
+            properties[name] = _as_s3(properties[name], resolver)
+        elif name != "DefinitionUri" and not inherited and "InlineCode" not in properties:
+            properties[name] = _as_s3(".", resolver)
     return result
 
 
-def _as_s3(folder: str) -> str:
-    return folder if folder.startswith("s3://") else _LOCAL + (folder.rstrip("/") or ".")
+def _as_s3(code: Any, resolver: Resolver) -> Any:
+    found = resolver.resolve(code)
+    if not isinstance(found, str) or found.startswith("s3://"):
+        return found
+    return _LOCAL + (found.rstrip("/") or ".")
 
 
 def _copy(value: Any) -> Any:

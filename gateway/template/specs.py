@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FunctionSpec:
-    """A Lambda function. `code` is the folder it runs in; `timeout` in seconds, `memory` in MB."""
+    """A Lambda function; `timeout` in seconds, `memory` in MB.
+
+    `code` is the folder or the zip file that the template names, or `inline` its text; `layers` are folders or zip
+    files as well, the last one on top. `fault` says why this machine has no such code. Once it is built
+    (`gateway.functions.build`), `code` and `layers` are folders, and `packages` more of them to look for modules in.
+    """
 
     logical_id: str
     name: str
@@ -26,37 +31,119 @@ class FunctionSpec:
     log_format: str = "Text"
     log_level: str | None = None
     concurrency: int | None = None
+    runtime: str = "python3"
+    inline: str | None = None
+    layers: tuple[Path, ...] = ()
+    fault: str = ""
+    packages: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizerSpec:
+    """A Lambda authorizer of a WebSocket API: `function` is a logical id, `sources` what a request has to have."""
+
+    logical_id: str
+    function: str
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketRoute:
-    """A route of a WebSocket API; `responds` tells whether its target's answer reaches the client."""
+    """A route of a WebSocket API; `responds` tells whether its target's answer reaches the client.
+
+    `models` are JSON schemas by what `model_selection` finds in a message; without a selection nothing is checked.
+    """
 
     key: str
     target: Target
     responds: bool = False
     timeout: float | None = None
+    authorizer: AuthorizerSpec | None = None
+    iam: bool = False
+    key_required: bool = False
+    model_selection: str = ""
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """A token bucket's size and the tokens that it gets a second; None leaves that to the account's."""
+
+    burst: int | None = None
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageThrottles:
+    """The throttling settings of one stage: for each of its routes, and for routes by key."""
+
+    default: Throttle = field(default_factory=Throttle)
+    routes: Mapping[str, Throttle] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketSpec:
-    """A WebSocket API: its routes by key, and the variables of each stage by the stage's name."""
+    """A WebSocket API: its routes by key, and the variables of each stage by the stage's name.
+
+    `api_keys` are, by stage, the ids of the keys that its usage plans hold, by the keys' values.
+    """
 
     logical_id: str
     api_id: str
     selection: str
     routes: dict[str, WebSocketRoute]
     stages: dict[str, dict[str, str]]
+    throttles: Mapping[str, StageThrottles] = field(default_factory=dict)
+    key_selection: str = "$request.header.x-api-key"
+    api_keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAuthorizerSpec:
+    """A Lambda authorizer of an HTTP or a REST API: `function` is a logical id, `sources` what a request has to have.
+
+    `format` is that of its event: 2.0, 1.0, or `token`, which has no more than a token. `simple` answers say
+    `isAuthorized`, others a policy; they count for `ttl` seconds.
+    """
+
+    name: str
+    function: str
+    format: str
+    sources: tuple[str, ...] = ()
+    simple: bool = False
+    ttl: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProxy:
+    """An HTTP endpoint behind a route: `method` upper case or ANY, `url` with the route's `{parameters}`."""
+
+    method: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpMock:
+    """An answer that needs nothing behind a route."""
+
+    status: int
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRoute:
-    """A route of an HTTP API: `method` upper case or ANY, `path` such as `/rooms/{id}`, or `$default` for both."""
+    """A route of an HTTP or a REST API: `method` upper case or ANY, `path` as `/rooms/{id}`, or `$default` for both.
+
+    `function` is a logical id, empty where something else is the `target`. `format` is that of the function's event.
+    """
 
     method: str
     path: str
     function: str
     timeout: float | None = None
+    format: str = "2.0"
+    authorizer: HttpAuthorizerSpec | None = None
+    target: HttpProxy | HttpMock | None = None
 
     @property
     def key(self) -> str:
@@ -65,12 +152,31 @@ class HttpRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class Cors:
+    """What an API answers browsers of other origins; `max_age` in seconds."""
+
+    origins: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
+    max_age: int | None = None
+    credentials: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HttpSpec:
-    """An HTTP API on its `$default` stage."""
+    """An HTTP API, a REST API or a function's URL, which is what `kind` says: HTTP, REST or URL.
+
+    `stages` are the variables of each stage by its name, `binary_types` the content types that are no text.
+    """
 
     logical_id: str
     api_id: str
     routes: list[HttpRoute]
+    kind: str = "HTTP"
+    stages: dict[str, dict[str, str]] = field(default_factory=lambda: {"$default": {}})
+    cors: Cors | None = None
+    binary_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +211,16 @@ class Destination:
     kind: str
     name: str
     arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """A bucket, parameter or secret: the boto3 client's operation that makes it, and its arguments."""
+
+    logical_id: str
+    service: str
+    operation: str
+    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,29 @@ from gateway import ids
 from gateway.errors import TemplateError
 from gateway.settings import Settings
 from gateway.template.intrinsics import Resolver, pseudo_parameters
-from gateway.template.reader import code_folder
-from gateway.template.specs import FunctionSpec, MappingSpec, QueueSpec, ScheduleSpec, TableSpec
+from gateway.template.parameters import SSM
+from gateway.template.reader import local_path
+from gateway.template.specs import FunctionSpec, QueueSpec, TableSpec
 
 _NOTHING_TO_RUN = (
+    "AWS::ApiGateway::ApiKey",
+    "AWS::ApiGateway::UsagePlan",
+    "AWS::ApiGatewayV2::Authorizer",
     "AWS::ApiGatewayV2::Deployment",
     "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::IntegrationResponse",
+    "AWS::ApiGatewayV2::Model",
     "AWS::ApiGatewayV2::Route",
     "AWS::ApiGatewayV2::RouteResponse",
     "AWS::ApiGatewayV2::Stage",
     "AWS::CloudFormation::WaitConditionHandle",
     "AWS::IAM::",
+    "AWS::ApiGateway::Deployment",
+    "AWS::ApiGateway::Stage",
     "AWS::Lambda::Alias",
+    "AWS::Lambda::LayerVersion",
+    "AWS::Lambda::LayerVersionPermission",
+    "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::Permission",
     "AWS::Lambda::Version",
     "AWS::Logs::",
@@ -47,9 +58,7 @@ _QUEUE_ATTRIBUTES = (
     "SqsManagedSseEnabled",
     "VisibilityTimeout",
 )
-_RATE = re.compile(r"rate\(\s*(\d+)\s+(minute|hour|day)s?\s*\)")
 _T = TypeVar("_T")
-_SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 
 
 class Stack:
@@ -66,6 +75,7 @@ class Stack:
         self.endpoint = endpoint.rstrip("/")
         self.settings = settings
         self.queue_urls: dict[str, str] = {}
+        self.stream_arns: dict[str, str] = {}
         self.unsupported: dict[str, str] = {}
         self.template = template
         self.resolver = Resolver(
@@ -73,6 +83,7 @@ class Stack:
             {**pseudo_parameters(settings), **values},
             self.reference,
             lambda name, key: self.attribute(name, key),
+            self._outside,
         )
         self.resources: dict[str, Mapping[str, Any]] = {}
         for logical_id, resource in template["Resources"].items():
@@ -116,12 +127,18 @@ class Stack:
             case "AWS::SQS::Queue":
                 account = self.settings.account_id
                 return self.queue_urls.get(logical_id, f"{self.endpoint}/{account}/{self.name(logical_id)}")
-            case "AWS::ApiGatewayV2::Api":
+            case "AWS::ApiGatewayV2::Api" | "AWS::ApiGateway::RestApi":
                 return ids.api_id(self.settings.stack_name, logical_id)
             case "AWS::Lambda::Alias":
                 return f"{self.attribute(self._function_of(logical_id), 'Arn')}:{self.property(logical_id, 'Name')}"
+            case "AWS::Lambda::LayerVersion":
+                return self.arn("lambda", f"layer:{self.name(logical_id)}:1")
             case "AWS::Lambda::Version":
                 return f"{self.attribute(self._function_of(logical_id), 'Arn')}:1"
+            case "AWS::Lambda::Url":
+                return self.attribute(self.function_named(self.property(logical_id, "TargetFunctionArn")), "Arn")
+            case "AWS::ApiGateway::Authorizer" | "AWS::ApiGateway::Resource":
+                return logical_id
             case "AWS::ApiGatewayV2::Route" | "AWS::ApiGatewayV2::Integration":
                 return logical_id
         return self.name(logical_id)
@@ -133,15 +150,22 @@ class Stack:
             "AWS::DynamoDB::Table": "TableName",
             "AWS::SQS::Queue": "QueueName",
             "AWS::Lambda::Function": "FunctionName",
+            "AWS::Lambda::LayerVersion": "LayerName",
             "AWS::ApiGatewayV2::Stage": "StageName",
+            "AWS::ApiGateway::Stage": "StageName",
             "AWS::Scheduler::Schedule": "Name",
             "AWS::Events::Rule": "Name",
             "AWS::Logs::LogGroup": "LogGroupName",
+            "AWS::S3::Bucket": "BucketName",
+            "AWS::SSM::Parameter": "Name",
+            "AWS::SecretsManager::Secret": "Name",
         }.get(kind)
         name = self.property(logical_id, given) if given else None
         if name is None:
-            fifo = kind == "AWS::SQS::Queue" and _true(self.property(logical_id, "FifoQueue"))
+            fifo = kind == "AWS::SQS::Queue" and true(self.property(logical_id, "FifoQueue"))
             name = f"{self.settings.stack_name}-{logical_id}" + (".fifo" if fifo else "")
+            # The one kind of name without capitals.
+            name = name.lower() if kind == "AWS::S3::Bucket" else name
         return str(name)
 
     def attribute(self, logical_id: str, attribute: str) -> Any:
@@ -152,7 +176,9 @@ class Stack:
             case "AWS::DynamoDB::Table", "Arn":
                 return self.arn("dynamodb", f"table/{self.name(logical_id)}")
             case "AWS::DynamoDB::Table", "StreamArn":
-                return self.arn("dynamodb", f"table/{self.name(logical_id)}/stream/1970-01-01T00:00:00.000")
+                # Its label is the time at which the stream was made.
+                label = f"table/{self.name(logical_id)}/stream/1970-01-01T00:00:00.000"
+                return self.stream_arns.get(logical_id, self.arn("dynamodb", label))
             case "AWS::SQS::Queue", "Arn":
                 return self.arn("sqs", self.name(logical_id))
             case "AWS::SQS::Queue", "QueueName":
@@ -167,6 +193,15 @@ class Stack:
                 scheme = "wss" if self.property(logical_id, "ProtocolType") == "WEBSOCKET" else "https"
                 host = f"{self.reference(logical_id)}.execute-api.{settings.region}.{settings.url_suffix}"
                 return f"{scheme}://{host}"
+            case "AWS::S3::Bucket", "Arn":
+                return f"arn:{settings.partition}:s3:::{self.name(logical_id)}"
+            case "AWS::S3::Bucket", "DomainName" | "RegionalDomainName":
+                return f"{self.name(logical_id)}.s3.{settings.region}.{settings.url_suffix}"
+            case "AWS::SSM::Parameter" | "AWS::SecretsManager::Secret", "Value" | "Type" | "Name":
+                return self.property(logical_id, attribute) or self.name(logical_id)
+            case "AWS::Lambda::Url", "FunctionUrl":
+                host = f"{ids.api_id(settings.stack_name, logical_id)}.lambda-url.{settings.region}.on.aws"
+                return f"https://{host}/"
             case "AWS::Logs::LogGroup", "Arn":
                 return self.arn("logs", f"log-group:{self.name(logical_id)}:*")
             case _, "Arn" if kind.startswith("AWS::IAM::"):
@@ -189,50 +224,69 @@ class Stack:
                 return logical_id
         raise TemplateError(f"no function of this template: {target}")
 
+    def _outside(self, kind: str, name: str) -> str:
+        """Return a value that is kept outside of the template: its name, unless a resource here holds it."""
+        # A dynamic reference ends in a version; a secret's in more than that.
+        key = name.split(":")[0] if kind.startswith("ssm") else name.split(":SecretString")[0]
+        resource, held = {
+            "ssm": ("AWS::SSM::Parameter", "Value"),
+            "ssm-secure": ("AWS::SSM::Parameter", "Value"),
+            "secretsmanager": ("AWS::SecretsManager::Secret", "SecretString"),
+        }.get(kind, ("", ""))
+        for logical_id in self.of_type(resource):
+            value = self.property(logical_id, held)
+            if value is None or key not in (self.name(logical_id), self.reference(logical_id)):
+                continue
+            part = name.removeprefix(key).removeprefix(":SecretString").removeprefix(":").split(":")[0]
+            return str(json.loads(value)[part]) if part and held == "SecretString" else str(value)
+        called = "Fn::ImportValue" if kind == "export" else f"resolve:{kind}"
+        self.unsupported[f"{called} {key}"] = "value from outside of this template; its name is used"
+        return key
+
     # ---- what to run
 
     def tables(self) -> list[TableSpec]:
         """Return the DynamoDB tables."""
-        return [self._named(logical_id, self._table) for logical_id in self.of_type("AWS::DynamoDB::Table")]
+        return [self.named(logical_id, self._table) for logical_id in self.of_type("AWS::DynamoDB::Table")]
 
     def queues(self) -> list[QueueSpec]:
         """Return the SQS queues."""
-        return [self._named(logical_id, self._queue) for logical_id in self.of_type("AWS::SQS::Queue")]
+        return [self.named(logical_id, self._queue) for logical_id in self.of_type("AWS::SQS::Queue")]
 
     def functions(self) -> list[FunctionSpec]:
-        """Return the functions that can be run here; the others are in `unsupported`."""
-        found = [self._named(logical_id, self._function) for logical_id in self.of_type("AWS::Lambda::Function")]
-        return [function for function in found if function is not None]
-
-    def mappings(self) -> list[MappingSpec]:
-        """Return the event source mappings of queues; those of other sources are in `unsupported`."""
-        found = [self._named(name, self._mapping) for name in self.of_type("AWS::Lambda::EventSourceMapping")]
-        return [mapping for mapping in found if mapping is not None]
-
-    def schedules(self) -> list[ScheduleSpec]:
-        """Return the enabled schedules and scheduled rules."""
-        found = [self._named(name, self._scheduler) for name in self.of_type("AWS::Scheduler::Schedule")]
-        for logical_id in self.of_type("AWS::Events::Rule"):
-            found += self._named(logical_id, self._rule)
-        return [schedule for schedule in found if schedule is not None]
+        """Return the functions; those that only another process can run have a `fault`."""
+        return [self.named(logical_id, self._function) for logical_id in self.of_type("AWS::Lambda::Function")]
 
     def name_the_rest(self) -> None:
         """Add to `unsupported` every resource of a type that the gateway does not know."""
         known = (
             *_NOTHING_TO_RUN,
+            "AWS::ApiGateway::Authorizer",
+            "AWS::ApiGateway::Method",
+            "AWS::ApiGateway::Resource",
+            "AWS::ApiGateway::RestApi",
             "AWS::ApiGatewayV2::Api",
             "AWS::DynamoDB::Table",
             "AWS::Events::Rule",
             "AWS::Lambda::EventSourceMapping",
             "AWS::Lambda::Function",
+            "AWS::Lambda::Url",
+            "AWS::S3::Bucket",
             "AWS::SQS::Queue",
+            "AWS::SSM::Parameter",
             "AWS::Scheduler::Schedule",
+            "AWS::SecretsManager::Secret",
         )
+        for name, rules in self.template.get("Parameters", {}).items():
+            if SSM.fullmatch(str(rules.get("Type"))):
+                value = self.resolver.resolve({"Ref": name})
+                self.unsupported[name] = f"SSM parameter {value}; that name is its value, another one can be given"
         for logical_id, resource in self.resources.items():
             if not resource["Type"].startswith(known):
                 self.unsupported.setdefault(logical_id, str(resource["Type"]))
 
-    def _named(self, logical_id: str, make: Callable[[str, dict[str, Any]], _T]) -> _T:
+    def named(self, logical_id: str, make: Callable[[str, dict[str, Any]], _T]) -> _T:
+        """Return `make(logical_id, properties)`, the properties resolved; what it raises is a TemplateError."""
         raw = self.resources[logical_id].get("Properties") or {}
         try:
             return make(logical_id, self.resolver.resolve(raw))
@@ -251,7 +305,7 @@ class Stack:
         if "StreamSpecification" in properties:
             arguments["StreamSpecification"] = {"StreamEnabled": True, **properties["StreamSpecification"]}
         expiry = properties.get("TimeToLiveSpecification", {})
-        ttl = expiry.get("AttributeName") if _true(expiry.get("Enabled")) else None
+        ttl = expiry.get("AttributeName") if true(expiry.get("Enabled")) else None
         return TableSpec(logical_id, self.name(logical_id), arguments, ttl)
 
     def _queue(self, logical_id: str, properties: dict[str, Any]) -> QueueSpec:
@@ -261,21 +315,17 @@ class Stack:
         redrive = properties.get("RedrivePolicy")
         return QueueSpec(logical_id, self.name(logical_id), attributes, _attribute(redrive) if redrive else None)
 
-    def _function(self, logical_id: str, properties: dict[str, Any]) -> FunctionSpec | None:
-        runtime = str(properties.get("Runtime", ""))
-        code = code_folder(properties.get("Code"), self.root)
+    def _function(self, logical_id: str, properties: dict[str, Any]) -> FunctionSpec:
+        source = properties.get("Code")
+        inline = source.get("ZipFile") if isinstance(source, dict) else None
+        code = local_path(source, self.root)
+        fault = ""
         if properties.get("PackageType") == "Image":
-            self.unsupported[logical_id] = "function from a container image"
-        elif not runtime.startswith("python"):
-            self.unsupported[logical_id] = f"function with runtime {runtime or 'unknown'}"
-        elif code is None:
-            self.unsupported[logical_id] = "function whose code is not a local folder"
-        if logical_id in self.unsupported:
-            return None
-        if code is None or not code.is_dir():
+            fault = "function from a container image; --lambda-endpoint can run it"
+        elif inline is None and code is None:
+            fault = "function whose code is not a local folder or zip file"
+        elif inline is None and code is not None and not code.exists():
             raise TemplateError(f"no folder {code} for the function's code")
-        if properties.get("Layers"):
-            self.unsupported[f"{logical_id}.Layers"] = "layers of a function"
         logging = properties.get("LoggingConfig", {})
         variables = properties.get("Environment", {}).get("Variables", {})
         reserved = properties.get("ReservedConcurrentExecutions")
@@ -283,65 +333,38 @@ class Stack:
             logical_id,
             self.name(logical_id),
             str(self.attribute(logical_id, "Arn")),
-            str(properties["Handler"]),
-            code,
+            str(properties.get("Handler", "") if fault else properties["Handler"]),
+            code or self.root,
             {name: _attribute(value) for name, value in variables.items()},
             float(properties.get("Timeout", 3)),
             int(properties.get("MemorySize", 128)),
             str(logging.get("LogFormat", "Text")),
             logging.get("ApplicationLogLevel"),
             None if reserved is None else int(reserved),
+            str(properties.get("Runtime", "")),
+            None if inline is None else str(inline),
+            self._layers(logical_id, properties.get("Layers") or []),
+            fault,
         )
 
-    def _mapping(self, logical_id: str, properties: dict[str, Any]) -> MappingSpec | None:
-        source = str(properties.get("EventSourceArn", ""))
-        queue = next((name for name in self.of_type("AWS::SQS::Queue") if self.attribute(name, "Arn") == source), None)
-        function = self.function_named(properties["FunctionName"])
-        if queue is None:
-            self.unsupported[logical_id] = f"event source {source or 'outside this template'}"
-            return None
-        if not _true(properties.get("Enabled", True)):
-            return None
-        if properties.get("FilterCriteria"):
-            self.unsupported[f"{logical_id}.FilterCriteria"] = "filter of an event source, every message is delivered"
-        most = properties.get("ScalingConfig", {}).get("MaximumConcurrency")
-        partial = "ReportBatchItemFailures" in properties.get("FunctionResponseTypes", [])
-        size = int(properties.get("BatchSize", 10))
-        return MappingSpec(logical_id, queue, source, function, size, partial, int(most) if most else None)
-
-    def _scheduler(self, logical_id: str, properties: dict[str, Any]) -> ScheduleSpec | None:
-        target = properties["Target"]
-        if properties.get("State") == "DISABLED":
-            return None
-        group = properties.get("GroupName", "default")
-        arn = self.arn("scheduler", f"schedule/{group}/{self.name(logical_id)}")
-        return self._schedule(logical_id, arn, str(properties["ScheduleExpression"]), target, scheduler=True)
-
-    def _rule(self, logical_id: str, properties: dict[str, Any]) -> list[ScheduleSpec | None]:
-        if "ScheduleExpression" not in properties:
-            self.unsupported[logical_id] = "rule on an event pattern"
-            return []
-        if properties.get("State") == "DISABLED":
-            return []
-        arn = self.arn("events", f"rule/{self.name(logical_id)}")
-        expression = str(properties["ScheduleExpression"])
-        targets = properties.get("Targets", [])
-        return [self._schedule(logical_id, arn, expression, target, scheduler=False) for target in targets]
-
-    def _schedule(
-        self, logical_id: str, arn: str, expression: str, target: Mapping[str, Any], *, scheduler: bool
-    ) -> ScheduleSpec | None:
-        try:
-            function = self.function_named(target["Arn"])
-        except TemplateError:
-            self.unsupported[logical_id] = f"schedule of {target['Arn']}"
-            return None
-        rate = _RATE.fullmatch(expression.strip())
-        period = float(int(rate[1]) * _SECONDS[rate[2]]) if rate else None
-        return ScheduleSpec(logical_id, arn, function, expression, period, scheduler, target.get("Input"))
+    def _layers(self, logical_id: str, arns: list[Any]) -> tuple[Path, ...]:
+        here = {str(self.reference(name)): name for name in self.of_type("AWS::Lambda::LayerVersion")}
+        found = []
+        for arn in map(str, arns):
+            folder = local_path(self.property(here[arn], "Content"), self.root) if arn in here else None
+            if folder is None:
+                self.unsupported[f"{logical_id}.Layers"] = (
+                    f"layer {arn}, which is not in this template; what it holds can come from the function's packages"
+                )
+            elif not folder.exists():
+                raise TemplateError(f"{here[arn]}: no folder {folder} for the layer's content")
+            else:
+                found.append(folder)
+        return tuple(found)
 
 
-def _true(value: Any) -> bool:
+def true(value: Any) -> bool:
+    """Tell whether a property says yes: CloudFormation takes text for a truth as well."""
     return value is True or str(value).lower() == "true"
 
 

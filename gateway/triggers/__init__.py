@@ -1,1 +1,1 @@
-"""What invokes functions beside the APIs: queues and schedules."""
+"""What invokes functions beside the APIs: queues, streams, schedules, and events that nobody waits for."""

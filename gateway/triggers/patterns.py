@@ -80,8 +80,8 @@ def _field(wanted: Any, value: Any) -> bool:
         # What is absent, or no object, may still be what {"exists": false} asks for.
         return matches(wanted, value if isinstance(value, Mapping) else {})
     if isinstance(value, list):
-        # An empty list has no value that could match, and is still there.
-        return any(_one(matcher, item) for matcher in wanted for item in value or [None if value else _ABSENT])
+        # An empty list is as good as none.
+        return any(_one(matcher, item) for matcher in wanted for item in value or [_ABSENT])
     return any(_one(matcher, value) for matcher in wanted)
 
 
@@ -133,7 +133,7 @@ def _wildcard(text: str) -> re.Pattern[str]:
 
 def _equal(wanted: Any, value: Any) -> bool:
     # JSON's true is no 1.
-    return type(wanted) is type(value) and wanted == value or _is_number(wanted) and _is_number(value) and wanted == value
+    return wanted == value and (type(wanted) is type(value) or (_is_number(wanted) and _is_number(value)))
 
 
 def _is_number(value: Any) -> bool:

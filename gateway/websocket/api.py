@@ -9,29 +9,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway import ids
+from gateway.chaos.faults import NO_FAULTS, Faults
 from gateway.clock import Clock
 from gateway.journal import Connected, Disconnected, Journal, Received, Sent
 from gateway.journal import Refused as UpgradeRefused
 from gateway.routing import select_route
 from gateway.settings import Settings
+from gateway.sigv4 import Signatures
 from gateway.template.specs import WebSocketRoute, WebSocketSpec
 from gateway.websocket import events
-from gateway.websocket.connections import Channel, Connection, Connections, description
+from gateway.websocket.admission import FORBIDDEN, Admission, NotAdmitted
+from gateway.websocket.connections import Channel, Connection, Connections, ManagementError, description
 from gateway.websocket.events import Context, Upgrade
-from gateway.websocket.targets import FAILED, IntegrationFailed, Services
+from gateway.websocket.models import Models
+from gateway.websocket.targets import FAILED, IntegrationFailed, QueueTarget, Services
+from gateway.websocket.throttling import Account
 
 logger = logging.getLogger(__name__)
 
-FORBIDDEN = "Forbidden"
 TIMED_OUT = "Endpoint request timed out"
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The upgrade is answered with `status` and a JSON `body`."""
+    """The upgrade is answered with `status`, a JSON `body` and, for SDKs, the name of the error."""
 
     status: int
     body: str
+    error_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,9 @@ class Accepted:
 
 
 class WebSocketApi:
-    """One WebSocket API. `services` are what its integrations call.
+    """One WebSocket API. `services` are what its integrations call, `account` what all APIs share.
+
+    `signatures` check who has to sign; without them nobody has to.
 
     A connection's life is `connect`, then `opened` with its channel, `receive` for each text message, and one of
     `closed` (the client, or the network, ended it) and `end` (this side does).
@@ -58,6 +65,9 @@ class WebSocketApi:
         domain_name: str,
         clock: Clock,
         journal: Journal,
+        account: Account,
+        signatures: Signatures | None,
+        faults: Faults = NO_FAULTS,
     ) -> None:
         self.spec = spec
         self.connections = Connections(settings)
@@ -66,6 +76,13 @@ class WebSocketApi:
         self._domain_name = domain_name
         self._clock = clock
         self._journal = journal
+        self._faults = faults
+        self._admission = Admission(spec, services, settings, clock, account, signatures)
+        self._models = {
+            key: Models(route.model_selection, route.models)
+            for key, route in spec.routes.items()
+            if route.model_selection
+        }
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -95,6 +112,10 @@ class WebSocketApi:
             headers.get("user-agent"),
             self.spec.stages[upgrade.stage],
         )
+        try:
+            context = await self._admission.admit(context, upgrade, request_id)
+        except NotAdmitted as error:
+            return refusal(error.status, error.message, error.error_type)
         connection = Connection(context, headers.get("host", self._domain_name), now)
         subprotocol = None
         route = self.spec.routes.get("$connect")
@@ -155,7 +176,7 @@ class WebSocketApi:
 
     def receive(self, connection: Connection, text: str) -> None:
         """Handle one text message: an invocation of its own, at the same time as any other."""
-        self._touch(connection)
+        self.touch(connection)
         self._start(self._message(connection, text))
 
     async def _message(self, connection: Connection, text: str) -> None:
@@ -166,6 +187,16 @@ class WebSocketApi:
         if route is None:
             self._send_error(connection, FORBIDDEN, request_id)
             return
+        if not self._admission.takes(connection.context.stage, route.key):
+            self._send_error(connection, self._settings.throttled_message, request_id)
+            return
+        if route.key in self._models and not self._models[route.key].accept(text):
+            self._send_error(connection, self._settings.invalid_body_message, request_id)
+            return
+        ordered = self._settings.ordered_sends and isinstance(route.target, QueueTarget)
+        held = self._faults.frame(connection.id, route.key, ordered=ordered)
+        if held:
+            await self._clock.sleep(held)
         event = events.message_event(connection.context, route.key, text, request_id, ids.new_id(), self._clock.now())
         try:
             answer = await self._invoke(route, event)
@@ -186,7 +217,7 @@ class WebSocketApi:
     def _send(self, connection: Connection, text: bytes, cause: str) -> None:
         # Whoever closed meanwhile gets nothing, and nobody is told.
         if connection.channel is not None:
-            self._touch(connection)
+            self.touch(connection)
             connection.channel.send(text)
             self._journal.write(Sent(self._clock.now(), connection.id, cause, text))
 
@@ -194,30 +225,40 @@ class WebSocketApi:
 
     def post(self, stage: str, connection_id: str, body: bytes, invocation: str = "") -> None:
         """Send a message to a client, on behalf of an invocation if it is one's. Raises ManagementError."""
-        connection = self.connections.find(stage, connection_id)
+        connection = self._managed(stage, connection_id)
         self.connections.check_post(connection, body)
         # [I] Outbound frames are text; what is no UTF-8 cannot be one.
         self._send(connection, body if _is_utf8(body) else body.decode("utf-8", "replace").encode(), invocation)
 
     def get(self, stage: str, connection_id: str) -> dict[str, Any]:
         """Describe a connection. Raises ManagementError."""
-        return description(self.connections.find(stage, connection_id))
+        return description(self._managed(stage, connection_id))
 
     def delete(self, stage: str, connection_id: str) -> None:
         """Close a connection; its client sees 1000. Raises ManagementError."""
-        self.end(self.connections.find(stage, connection_id), 1000)
+        self.end(self._managed(stage, connection_id), 1000)
+
+    def _managed(self, stage: str, connection_id: str) -> Connection:
+        if not self._admission.takes_call():
+            raise ManagementError(429, "LimitExceededException", self._settings.throttled_message)
+        return self.connections.find(stage, connection_id)
 
     # ---- ends
 
-    def end(self, connection: Connection, code: int) -> None:
-        """Close the connection from this side, and run `$disconnect`."""
+    def cut(self, code: int, disconnect: bool) -> None:
+        """End every connection, with a close frame or, by 1006, without; `$disconnect` runs where that is asked for."""
+        for connection in self.connections.all():
+            self.end(connection, code, disconnect)
+
+    def end(self, connection: Connection, code: int, disconnect: bool = True) -> None:
+        """Close the connection from this side, and run `$disconnect` unless that is lost."""
         reason = self._settings.disconnect_reasons.get(code, "")
         channel = connection.channel
-        self.closed(connection, code, reason)
+        self.closed(connection, code, reason, disconnect)
         if channel is not None:
             channel.close(code, reason)
 
-    def closed(self, connection: Connection, code: int, reason: str) -> None:
+    def closed(self, connection: Connection, code: int, reason: str, disconnect: bool = True) -> None:
         """The connection has ended: run `$disconnect`. `code` is 1005 for a close frame without one, 1006 for none."""
         if not self.connections.remove(connection):
             return
@@ -227,12 +268,16 @@ class WebSocketApi:
         reason = reason or self._settings.disconnect_reasons.get(code, "")
         request_id = ids.new_id()
         self._journal.write(Disconnected(self._clock.now(), connection.id, request_id, code, reason))
-        self._start(self._disconnect(connection, code, reason, request_id))
+        late = self._faults.disconnecting(connection.id) if disconnect else None
+        if late is not None:
+            self._start(self._disconnect(connection, code, reason, request_id, late))
 
-    async def _disconnect(self, connection: Connection, code: int, reason: str, request_id: str) -> None:
+    async def _disconnect(self, connection: Connection, code: int, reason: str, request_id: str, late: float) -> None:
         route = self.spec.routes.get("$disconnect")
         if route is None:
             return
+        if late:
+            await self._clock.sleep(late)
         now = self._clock.now()
         event = events.disconnect_event(connection.context, connection.host, code, reason, request_id, now)
         try:
@@ -254,7 +299,8 @@ class WebSocketApi:
 
     # ---- clocks
 
-    def _touch(self, connection: Connection) -> None:
+    def touch(self, connection: Connection) -> None:
+        """The connection is not idle."""
         connection.last_active = self._clock.now()
         connection.active_at = self._clock.monotonic()
 
@@ -288,9 +334,9 @@ class WebSocketApi:
             logger.error("a message was lost", exc_info=error)
 
 
-def refusal(status: int, message: str) -> Refused:
+def refusal(status: int, message: str, error_type: str = "") -> Refused:
     """Return the answer to an upgrade that is not accepted."""
-    return Refused(status, json.dumps({"message": message}, separators=(",", ":")) if message else "")
+    return Refused(status, json.dumps({"message": message}, separators=(",", ":")) if message else "", error_type)
 
 
 def _status(answer: Any) -> int | None:

@@ -34,7 +34,7 @@ class Channel(Protocol):
         """Send one text frame; never waits."""
 
     def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake."""
+        """Start the closing handshake; 1006, which no close frame may have, ends the connection without."""
 
 
 @dataclass(slots=True, eq=False)

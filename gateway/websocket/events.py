@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocke
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,7 +16,10 @@ _HOP_BY_HOP = ("connection", "upgrade")
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """The request for a connection: `headers` with the client's casing, `query` raw, `port` and `scheme` as served."""
+    """The request for a connection: `headers` with the client's casing, `port` and `scheme` as served.
+
+    `query` and `path` are as the client wrote them.
+    """
 
     stage: str
     headers: Headers
@@ -24,11 +27,15 @@ class Upgrade:
     source_ip: str
     port: int
     scheme: str = "http"
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What events of one connection share. `connected_at` in milliseconds since 1970."""
+    """What events of one connection share. `connected_at` in milliseconds since 1970.
+
+    `authorizer` is what an authorizer has said, `identity` what is known of the caller beside address and user agent.
+    """
 
     api_id: str
     stage: str
@@ -38,6 +45,8 @@ class Context:
     source_ip: str
     user_agent: str | None
     stage_variables: Mapping[str, str]
+    authorizer: Mapping[str, Any] = field(default_factory=dict)
+    identity: Mapping[str, str] = field(default_factory=dict)
 
 
 def connect_event(context: Context, upgrade: Upgrade, request_id: str, trace_id: str, now: float) -> dict[str, Any]:
@@ -50,6 +59,25 @@ def connect_event(context: Context, upgrade: Upgrade, request_id: str, trace_id:
         event["multiValueQueryStringParameters"] = _multi(query)
     event["requestContext"] = _request_context(context, "$connect", "CONNECT", request_id, now)
     return _finished(event, context)
+
+
+def authorizer_event(event: Mapping[str, Any], resource: str) -> dict[str, Any]:
+    """Return the event of a Lambda authorizer for the `$connect` that `event` is for; `resource` is its ARN.
+
+    [D] It has the headers of the upgrade itself, and each field even where there is nothing in it.
+    """
+    upgrade = {"Connection": ["upgrade"], "content-length": ["0"], "Upgrade": ["websocket"]}
+    headers = dict(sorted({**event["multiValueHeaders"], **upgrade}.items(), key=lambda item: item[0].lower()))
+    return {
+        "type": "REQUEST",
+        "methodArn": resource,
+        "headers": {name: values[-1] for name, values in headers.items()},
+        "multiValueHeaders": headers,
+        "queryStringParameters": event.get("queryStringParameters", {}),
+        "multiValueQueryStringParameters": event.get("multiValueQueryStringParameters", {}),
+        "stageVariables": event.get("stageVariables", {}),
+        "requestContext": event["requestContext"],
+    }
 
 
 def message_event(
@@ -82,10 +110,10 @@ def request_time(now: float) -> str:
 
 
 def _request_context(context: Context, route_key: str, kind: str, request_id: str, now: float) -> dict[str, Any]:
-    identity = {"sourceIp": context.source_ip}
+    identity = {**context.identity, "sourceIp": context.source_ip}
     if context.user_agent is not None:
         identity = {"userAgent": context.user_agent, **identity}
-    return {
+    request_context = {
         "routeKey": route_key,
         "eventType": kind,
         "extendedRequestId": request_id,
@@ -100,6 +128,9 @@ def _request_context(context: Context, route_key: str, kind: str, request_id: st
         "connectionId": context.connection_id,
         "apiId": context.api_id,
     }
+    if context.authorizer:
+        request_context["authorizer"] = dict(context.authorizer)
+    return request_context
 
 
 def _finished(event: dict[str, Any], context: Context) -> dict[str, Any]:

@@ -94,12 +94,19 @@ class ClientConnection(asyncio.Protocol):
             self._flush()
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame, and cut the connection where the client does not answer in time."""
+        """Send a close frame, and cut the connection where the client does not answer in time; at once for 1006."""
         self._connection = None
+        if code == 1006:
+            self._transport.abort()
+            return
         if self._protocol.state is OPEN and not self._lost:
             self._protocol.send_close(code, reason)
             self._flush()
         self._cut_later()
+
+    def cut(self) -> None:
+        """End the connection as a network that fails does: no close frame, no word."""
+        self._transport.abort()
 
     # ---- the upgrade
 
@@ -109,13 +116,17 @@ class ClientConnection(asyncio.Protocol):
         response = self._protocol.accept(request)
         if response.status_code != 101:
             self._respond(response)
+        elif len(request.path) > self._settings.url_limit:
+            self._refuse(refusal(self._settings.long_url_status, HTTPStatus(self._settings.long_url_status).phrase))
         elif found is None:
             self._refuse(refusal(403, "Forbidden"))
         else:
             self._api, stage = found
             peer = self._transport.get_extra_info("peername") or ("127.0.0.1", 0)
             port = (self._transport.get_extra_info("sockname") or ("", 0))[1]
-            upgrade = Upgrade(stage, list(request.headers.raw_items()), query, str(peer[0]), int(port))
+            scheme = "https" if self._transport.get_extra_info("sslcontext") else "http"
+            headers = list(request.headers.raw_items())
+            upgrade = Upgrade(stage, headers, query, str(peer[0]), int(port), scheme, path)
             # Nothing may be read before the connection exists. A client that leaves meanwhile is noticed then.
             self._transport.pause_reading()
             self._upgrading = self._loop.create_task(self._connect(upgrade, response))
@@ -157,6 +168,8 @@ class ClientConnection(asyncio.Protocol):
         headers = Headers({"Content-Length": str(len(body)), "Connection": "close"})
         if body:
             headers["Content-Type"] = "application/json"
+        if refused.error_type:
+            headers["x-amzn-ErrorType"] = refused.error_type
         self._respond(Response(refused.status, phrase, headers, body))
 
     def _respond(self, response: Response) -> None:
@@ -189,6 +202,9 @@ class ClientConnection(asyncio.Protocol):
                 self._tell_closed(received.code, received.reason)
             self._cut_later()
             return
+        if frame.opcode is Opcode.PING and self._settings.ping_is_activity and self._connection is not None:
+            assert self._api is not None
+            self._api.touch(self._connection)
         if self._connection is None or frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return
         if frame.opcode is not Opcode.CONT:
@@ -230,10 +246,12 @@ class ClientConnection(asyncio.Protocol):
                 return
             if data:
                 self._transport.write(data)
-            else:
-                if self._transport.can_write_eof():
-                    self._transport.write_eof()
+            elif self._transport.can_write_eof():
+                self._transport.write_eof()
                 self._cut_later()
+            else:
+                # TLS knows no half of a connection, and says itself that there is no more.
+                self._transport.close()
 
     def _cut_later(self) -> None:
         if self._timer is None and not self._lost:

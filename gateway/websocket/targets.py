@@ -71,25 +71,59 @@ class FunctionTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueTarget:
-    """A service integration with SQS: the request's template makes a message of the event.
+class StagedTarget:
+    """What an integration reaches whose URI has stage variables in it: another target for each stage."""
 
-    `queue` is a name, empty where the request's QueueUrl says it. `selection` chooses among the `templates`; where it
-    finds none, the body itself is the request, unless `mapped_only`.
+    stages: Mapping[str, Target]
+
+    async def call(self, event: Event, services: Services) -> Any:
+        """Call the stage's own target. Raises IntegrationFailed."""
+        return await self.stages[event["requestContext"]["stage"]].call(event, services)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTemplates:
+    """What makes an integration's request of an event.
+
+    `selection` chooses among the `templates`. Where it finds none, the body is the request, unless `mapped_only`.
     """
 
-    logical_id: str
-    queue: str
     selection: str
     templates: Mapping[str, Template]
     mapped_only: bool
+    settings: Settings
+
+    def render(self, event: Event) -> str:
+        """Return the request's body. Raises MappingError, and IntegrationFailed where no template takes it."""
+        body = str(event.get("body", ""))
+        template = self.templates.get(selected_key(self.selection, body) or "")
+        if template is not None:
+            return template.render(scope(event, body, self.settings))
+        if self.mapped_only:
+            raise IntegrationFailed(415, self.settings.unmapped_message)
+        return body
+
+
+def scope(event: Event, body: str, settings: Settings) -> Scope:
+    """Return what the templates of an event's integration see; `body` is the request's, or the answer's."""
+    parameters = {**event.get("headers", {}), **event.get("queryStringParameters", {})}
+    return Scope(event["requestContext"], event.get("stageVariables", {}), body, settings.json_missing, parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTarget:
+    """A service integration with SQS: `queue` is a name, empty where the request's QueueUrl says it."""
+
+    logical_id: str
+    queue: str
+    requests: RequestTemplates
     action: str
     settings: Settings
 
     async def call(self, event: Event, services: Services) -> Any:
         """Return what a route takes for a silent success. Raises IntegrationFailed."""
         try:
-            arguments = send_arguments(self._form(event), self.action)
+            arguments = send_arguments(self.requests.render(event), self.action)
             address = arguments.pop("QueueUrl", "")
             queue = self.queue or address.rsplit("/", 1)[-1]
             await services.send(queue, event["requestContext"]["connectionId"], arguments)
@@ -97,13 +131,3 @@ class QueueTarget:
             services.note(f"{self.logical_id}: {error}")
             raise IntegrationFailed(self.settings.failed_send_status) from None
         return {"statusCode": 200}
-
-    def _form(self, event: Event) -> str:
-        body = str(event.get("body", ""))
-        template = self.templates.get(selected_key(self.selection, body) or "")
-        if template is not None:
-            variables = event.get("stageVariables", {})
-            return template.render(Scope(event["requestContext"], variables, body, self.settings.json_missing))
-        if self.mapped_only:
-            raise IntegrationFailed(415, self.settings.unmapped_message)
-        return body

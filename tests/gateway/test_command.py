@@ -1,6 +1,7 @@
 """The command: its options, its exits, and that nothing of it is left."""
 
 import io
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from gateway import __version__
 from gateway.__main__ import split_overrides
 from gateway.console import Console
 from gateway.run import Options, running
@@ -118,6 +120,7 @@ def test_several_overrides_after_one_option(given: list[str], expected: list[str
         ([str(STACK), "--app", "nowhere.py:app"], 2, "no file nowhere.py"),
         ([str(STACK), "--app", __file__], 2, "--app takes FILE.py:NAME"),
         ([str(STACK), "--app", f"{__file__}:app"], 2, "the template has no parameter App"),
+        ([str(STACK), "--quiet", "--verbose"], 2, "--quiet, --verbose and --json exclude each other"),
         ([str(STACK), "--host", "192.0.2.1"], 1, "cannot listen on 192.0.2.1:3000"),
     ],
 )
@@ -238,6 +241,36 @@ def test_a_signal_during_the_start_ends_it(small: Path) -> None:
         assert "Traceback" not in process.stderr.read()
 
 
+def test_for_machines_all_is_json_and_the_bill_is_told_on_request(small: Path) -> None:
+    command = [sys.executable, "-m", "gateway", str(small), "--port", "0", "--json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        values = map(json.loads, process.stdout)
+        ready = next(value for value in values if value["type"] == "ready")
+        address = ready["addresses"]["Api"][0]
+        with connect(address, proxy=None) as client:
+            client.send("hello")
+            client.recv(10)
+            received = next(value for value in values if value["type"] == "received")
+            assert (received["text"], received["route"]) == ("hello", "$default")
+            sent = next(value for value in values if value["type"] == "sent")
+            assert sent["connection"] == received["connection"]
+            process.send_signal(signal.SIGUSR1)
+            assert next(value for value in values if value["type"] == "bill")["values"]["messages"] == 2
+        process.send_signal(signal.SIGINT)
+        assert "bill" in [value["type"] for value in values]
+        assert process.wait(10) == 0
+        assert not process.stderr.read()
+
+
+def test_in_quiet_only_the_address_is_told(small: Path, tmp_path: Path) -> None:
+    with gateway(tmp_path / "log", str(small), "--quiet") as running:
+        assert running.lines == [f"Ready: {running.url}/"]
+        httpx.get(running.url, trust_env=False)
+    assert "GET" not in (tmp_path / "log").read_text()
+
+
 def test_another_aws_may_be_used(small: Path, tmp_path: Path, started: Started) -> None:
     small.write_text(
         SMALL + "  Other: {Type: AWS::SQS::Queue, Properties: {QueueName: other}}\n"
@@ -252,3 +285,9 @@ def test_another_aws_may_be_used(small: Path, tmp_path: Path, started: Started) 
             assert httpx.get(running.url, trust_env=False).status_code == 200
     assert "other" in started.client("dynamodb").list_tables()["TableNames"]
     started.client("dynamodb").delete_table(TableName="other")
+
+
+def test_the_version() -> None:
+    command = [sys.executable, "-c", "from gateway.__main__ import run; run()", "--version"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == f"{__version__}\n"

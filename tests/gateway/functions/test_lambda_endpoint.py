@@ -266,12 +266,35 @@ async def test_a_gateway_whose_functions_run_elsewhere(tmp_path: Path) -> None:
         "APP": "nothing:app",
         "SIZE": "5",
         "AWS_ENDPOINT_URL": aws,
+        "AWS_ENDPOINT_URL_LAMBDA": f"http://machine.test:{port}",
         # A function calls the one from its container; the other it tells a client of this machine.
         "CALLED": f"http://machine.test:{port}/live",
         "TOLD": f"ws://127.0.0.1:{port}/live",
         "QUEUE": f"{aws}/123456789012/local-Queue",
         "URL": "http://localhost/",
     }
+
+
+@pytest.mark.parametrize("package", ["Runtime: java21", "PackageType: Image"])
+async def test_what_only_the_other_process_can_run(tmp_path: Path, package: str) -> None:
+    (tmp_path / "code").mkdir()
+    template = tmp_path / "template.yaml"
+    text = SMALL.replace("Runtime: python3.13", package)
+    if "Image" in package:
+        text = text.replace("Handler: main.handler", "").replace("CodeUri: code", "")
+    template.write_text(text)
+
+    async def reply(path: str, body: bytes) -> bytes:
+        return http(200, b'{"statusCode": 200, "body": "from elsewhere"}')
+
+    for elsewhere in (True, False):
+        err = io.StringIO()
+        async with endpoint(reply) as url:
+            options = Options(template, port=0, lambda_endpoint=url if elsewhere else None)
+            async with running(options, Console(err, err)) as made, httpx.AsyncClient(trust_env=False) as client:
+                answer = await client.get(made.url)
+        assert (answer.text == "from elsewhere") == elsewhere
+        assert ("Not run here: Fn (function" in err.getvalue()) != elsewhere
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a second loopback address")

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.errors import TemplateError, UsageError
 from gateway.settings import Settings
-from gateway.template import apis
+from gateway.template import apis, sources
+from gateway.template.http_apis import http_apis
 from gateway.template.intrinsics import NO_VALUE, Resolver, pseudo_parameters
 from gateway.template.parameters import parameter_values
 from gateway.template.reader import expand, load
@@ -21,7 +22,7 @@ def resolver(**template: Any) -> Resolver:
         return f"{logical_id}.{name}!"
 
     values = {**pseudo_parameters(Settings()), "Name": "blue", "List": ["a", "b"]}
-    return Resolver(template, values, lambda logical_id: f"{logical_id}!", attribute)
+    return Resolver(template, values, lambda logical_id: f"{logical_id}!", attribute, lambda *names: "/".join(names))
 
 
 def stack(path: Path, **overrides: str) -> Stack:
@@ -52,6 +53,15 @@ def stack(path: Path, **overrides: str) -> Stack:
         ({"Fn::FindInMap": ["Sizes", {"Ref": "Name"}, "large"]}, 9),
         ({"Fn::FindInMap": ["Sizes", "x", "y", {"DefaultValue": 1}]}, 1),
         ({"Fn::Base64": "x"}, "eA=="),
+        ({"Fn::GetAZs": ""}, ["us-east-1a", "us-east-1b", "us-east-1c"]),
+        ({"Fn::Select": [0, {"Fn::GetAZs": {"Ref": "AWS::Region"}}]}, "us-east-1a"),
+        ({"Fn::Cidr": ["10.0.0.0/24", 3, 5]}, ["10.0.0.0/27", "10.0.0.32/27", "10.0.0.64/27"]),
+        ({"Fn::Cidr": ["10.0.0.0/24", 2]}, ["10.0.0.0/25", "10.0.0.128/25"]),
+        ({"Fn::Length": {"Ref": "List"}}, 2),
+        ({"Fn::ToJsonString": {"a": {"Ref": "Name"}}}, '{"a": "blue"}'),
+        ({"Fn::ImportValue": {"Fn::Sub": "${Name}-vpc"}}, "export/blue-vpc"),
+        ("x {{resolve:ssm:/a/b:1}} y", "x ssm//a/b:1 y"),
+        ({"Fn::Sub": "{{resolve:secretsmanager:${Name}:SecretString:key}}"}, "secretsmanager/blue:SecretString:key"),
         ({"Condition": {"StringEquals": {}}}, {"Condition": {"StringEquals": {}}}),
     ],
 )
@@ -78,7 +88,10 @@ def test_conditions() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        {"Fn::ImportValue": "x"},
+        {"Fn::Unheard": "x"},
+        {"Fn::Transform": {"Name": "Macro"}},
+        {"Fn::Length": 5},
+        {"Fn::Cidr": ["nowhere", 1]},
         {"Fn::Select": [5, ["a"]]},
         {"Fn::FindInMap": ["a", "b", "c"]},
         {"Fn::If": ["Missing", 1, 2]},
@@ -144,7 +157,7 @@ def test_the_test_stack() -> None:
     assert api.routes["$default"].target == FunctionTarget("EchoFunction")
     assert [api.routes[key].responds for key in ("$default", "silent", "half")] == [True, False, False]
     assert api.routes["slow"].timeout == 1
-    (pages,) = apis.http_apis(made)
+    (pages,) = http_apis(made)
     assert {route.key for route in pages.routes} == {"GET /rooms/{room}", "ANY /files/{path+}", "$default"}
     functions = {function.logical_id: function for function in made.functions()}
     echo = functions["EchoFunction"]
@@ -155,15 +168,19 @@ def test_the_test_stack() -> None:
     assert queued.routes.keys() == {"$connect", "$default", "$disconnect", "refused"}
     frames = queued.routes["$default"].target
     assert isinstance(frames, QueueTarget)
-    assert (frames.queue, frames.selection, frames.mapped_only) == ("local-Frames.fifo", "\\$default", True)
+    assert (frames.queue, frames.requests.selection, frames.requests.mapped_only) == (
+        "local-Frames.fifo",
+        "\\$default",
+        True,
+    )
     refused = queued.routes["refused"].target
     assert isinstance(refused, QueueTarget)
-    assert (refused.queue, refused.action, refused.mapped_only) == ("", "SendMessage", False)
-    mapping = next(mapping for mapping in made.mappings() if mapping.queue == "Queue")
+    assert (refused.queue, refused.action, refused.requests.mapped_only) == ("", "SendMessage", False)
+    mapping = next(mapping for mapping in sources.mappings(made)[0] if mapping.queue == "Queue")
     assert (mapping.queue, mapping.function, mapping.batch_size, mapping.partial) == ("Queue", "WorkFunction", 10, True)
-    assert {(schedule.logical_id, schedule.period, schedule.scheduler) for schedule in made.schedules()} == {
-        ("TickFunctionMinute", 60.0, True),
-        ("TickFunctionRule", 60.0, False),
+    assert {(schedule.logical_id, schedule.expression, schedule.scheduler) for schedule in sources.schedules(made)} == {
+        ("TickFunctionMinute", "rate(1 minute)", True),
+        ("TickFunctionRule", "rate(1 minute)", False),
     }
     assert [table.logical_id for table in made.tables()] == ["Table"]
     queues = {queue.logical_id: queue for queue in made.queues()}
@@ -178,9 +195,9 @@ def test_the_projects_own_template() -> None:
     made = stack(ROOT / "template.yaml")
     assert [api.selection for api in apis.websocket_apis(made)] == ["\\$default"]
     assert len(made.functions()) >= 6
-    assert apis.http_apis(made)[0].routes[-1].key == "$default"
-    assert made.mappings()
-    assert made.schedules()
+    assert http_apis(made)[0].routes[-1].key == "$default"
+    assert sources.mappings(made)[0]
+    assert sources.schedules(made)
     assert made.tables()
     assert made.queues()
     made.name_the_rest()
@@ -230,20 +247,19 @@ def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
     path.write_text(
         MINIMAL % ("nodejs22.x", "")
         + """
-  Bucket: {Type: AWS::S3::Bucket}
+  Table: {Type: AWS::RDS::DBInstance}
   Rule: {Type: AWS::Events::Rule, Properties: {EventPattern: {source: [x]}}}
   Logs: {Type: AWS::Logs::LogGroup}
   Boxed: {Type: AWS::Serverless::Function, Properties: {PackageType: Image, ImageUri: x}}
 """
     )
     made = stack(path)
-    assert made.functions() == []
-    assert made.schedules() == []
+    faults = {function.logical_id: function.fault for function in made.functions()}
+    assert faults == {"Fn": "", "Boxed": "function from a container image; --lambda-endpoint can run it"}
+    assert sources.schedules(made) == []
     made.name_the_rest()
     assert made.unsupported == {
-        "Fn": "function with runtime nodejs22.x",
-        "Boxed": "function from a container image",
-        "Bucket": "AWS::S3::Bucket",
+        "Table": "AWS::RDS::DBInstance",
         "Rule": "rule on an event pattern",
     }
 
@@ -279,9 +295,9 @@ Resources:
         (":sqs:path", ":sns:path", "integration with sns"),
         ("${Queue.QueueName}", "other", "queue other outside this template"),
         (":sqs:path/${AWS::AccountId}/${Queue.QueueName}", ":sqs:action/DeleteQueue", "SQS's DeleteQueue"),
-        ("$input.body", "x#if(true)#end", "directive #if"),
-        ("$input.body", "$input.body.trim('x')", "function $input.body.trim()"),
-        ("IntegrationType: AWS", "IntegrationType: MOCK", "MOCK integration"),
+        ("$input.body", "x#if(true)y", "a mapping template: line 1"),
+        ("$input.body", "$util.trim('x')", "$util.trim in a mapping template"),
+        ("Type: AWS\n", "Type: AWS_PROXY\n      IntegrationSubtype: SQS-SendMessage\n", "AWS_PROXY integration"),
     ],
 )
 def test_service_integrations_that_are_not_run_are_named(
@@ -302,7 +318,8 @@ def test_service_integrations_that_are_not_run_are_named(
 def test_the_response_of_an_integration_is_named(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text(
-        SERVICE + "  Response: {Type: AWS::ApiGatewayV2::IntegrationResponse, Properties: {ApiId: !Ref Api}}\n"
+        SERVICE + "  Response: {Type: AWS::ApiGatewayV2::IntegrationResponse, Properties: "
+        "{ApiId: !Ref Api, IntegrationId: !Ref Integration, IntegrationResponseKey: $default}}\n"
     )
     made = stack(path)
     apis.websocket_apis(made)

@@ -1,4 +1,4 @@
-"""Pollers and schedules, without an AWS."""
+"""Pollers of queues, without an AWS."""
 
 import asyncio
 import json
@@ -11,9 +11,8 @@ import pytest
 from gateway.clock import Clock
 from gateway.functions.worker import FunctionFailed
 from gateway.settings import Settings
-from gateway.template.specs import MappingSpec, ScheduleSpec
+from gateway.template.specs import MappingSpec
 from gateway.triggers.queues import Message, Poller, handled
-from gateway.triggers.schedules import run_schedule, schedule_event
 
 pytestmark = pytest.mark.anyio
 SETTINGS = Settings(poll_shortest=0.001, poll_longest=0.002, poll_notified=0.002, poll_after_error=0.001)
@@ -48,7 +47,14 @@ class Run:
     """A poller at work; `calls` holds each batch as its message ids, `answer` what the function does with it."""
 
     def __init__(
-        self, queue: Queue, *, batch_size: int = 10, concurrency: int | None = None, settings: Settings = SETTINGS
+        self,
+        queue: Queue,
+        *,
+        batch_size: int = 10,
+        concurrency: int | None = None,
+        settings: Settings = SETTINGS,
+        window: float = 0,
+        filters: tuple[dict[str, Any], ...] = (),
     ) -> None:
         self.queue = queue
         self.calls: list[list[str]] = []
@@ -56,8 +62,9 @@ class Run:
         self.most = 0
         self.results: list[asyncio.Future[bytes]] = []
         self.notes: list[str] = []
-        spec = MappingSpec("M", "Q", "arn", "Fn", batch_size, True, concurrency)
-        self.poller = Poller(spec, queue, self.submit, settings, self.notes.append, notified=False)
+        self.clock = Clock()
+        spec = MappingSpec("M", "Q", "arn", "Fn", batch_size, True, concurrency, window, filters)
+        self.poller = Poller(spec, queue, self.submit, settings, self.clock, self.notes.append, notified=False)
 
     def submit(self, function: str, payload: bytes, cause: str) -> asyncio.Future[bytes]:
         return asyncio.ensure_future(self._run(payload))
@@ -215,49 +222,41 @@ async def test_a_queue_that_cannot_be_reached_is_tried_again() -> None:
     assert run.notes == ["M: cannot receive messages: refused"]
 
 
-# ---- schedules
+# ---- filters and windows
 
 
-def schedule(*, scheduler: bool = True, text: str | None = None) -> ScheduleSpec:
-    return ScheduleSpec("S", "arn:s", "Fn", "rate(1 minute)", 60, scheduler, text)
+def text(number: int, body: str) -> Message:
+    return {**message(number), "Body": body}
 
 
-async def test_the_events_of_schedules() -> None:
-    event = schedule_event(schedule(scheduler=False), Settings(), 1707502303)
-    assert event.pop("id")
-    assert event == {
-        "version": "0",
-        "detail-type": "Scheduled Event",
-        "source": "aws.events",
-        "account": "123456789012",
-        "time": "2024-02-09T18:11:43Z",
-        "region": "us-east-1",
-        "resources": ["arn:s"],
-        "detail": {},
-    }
+async def test_what_no_filter_lets_through_is_deleted_unseen() -> None:
+    queue = Queue(
+        text(1, '{"kind":"order"}'), text(2, '{"kind":"other"}'), text(3, "order"), text(4, '{"kind":"bill"}')
+    )
+    filters = ({"body": {"kind": ["order"]}}, {"body": {"kind": [{"prefix": "bi"}]}})
+    async with Run(queue, filters=filters) as run:
+        await run.until(1)
+        run.results[0].set_result(b"null")
+        await run.settle()
+    assert run.calls == [["1", "4"]]
+    assert sorted(queue.deleted) == ["1", "2", "3", "4"]
 
 
-async def test_runs_follow_each_other_even_after_a_failure() -> None:
-    payloads: list[bytes] = []
-    running = 0
+async def test_a_batch_gathers_until_its_window_is_over() -> None:
+    queue = Queue(*(message(number) for number in range(15)))
+    async with Run(queue, batch_size=100, window=20) as run:
+        await run.settle()
+        queue.waiting += [message(number) for number in range(15, 18)]
+        await run.settle()
+        assert run.calls == []
+        await run.clock.turn(20)
+        await run.until(1)
+    assert run.calls == [[str(number) for number in range(18)]]
 
-    async def run(payload: bytes) -> bytes:
-        nonlocal running
-        payloads.append(payload)
-        running += 1
-        assert running == 1
-        # Longer than the period: the next ones are missed, not run at the same time.
-        await asyncio.sleep(0.015)
-        running -= 1
-        raise FunctionFailed("E", "m")
 
-    def submit(function: str, payload: bytes, cause: str) -> asyncio.Future[bytes]:
-        return asyncio.ensure_future(run(payload))
-
-    task = asyncio.create_task(run_schedule(schedule(text='{"my":"input"}'), 0.01, submit, Settings(), Clock()))
-    async with asyncio.timeout(2):
-        while len(payloads) < 3:
-            await asyncio.sleep(0.001)
-    assert not task.done()
-    task.cancel()
-    assert payloads[:3] == [b'{"my":"input"}'] * 3
+async def test_a_batch_that_is_full_waits_for_no_window() -> None:
+    queue = Queue(*(message(number) for number in range(25)))
+    async with Run(queue, batch_size=12, window=300) as run:
+        await run.until(2)
+        await run.settle()
+    assert [len(batch) for batch in run.calls] == [12, 12]

@@ -1,117 +1,22 @@
 """The core of a WebSocket API, without sockets or processes."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway.clock import Clock
 from gateway.functions.worker import NOT_RUN, FunctionFailed
-from gateway.journal import Journal
-from gateway.settings import Settings
-from gateway.template.specs import WebSocketRoute, WebSocketSpec
-from gateway.websocket.api import Accepted, Refused, WebSocketApi
-from gateway.websocket.connections import Connection, ManagementError, iso_time
-from gateway.websocket.events import Upgrade
+from gateway.template.specs import WebSocketRoute
+from gateway.websocket.api import Accepted, Refused
+from gateway.websocket.connections import ManagementError, iso_time
 from gateway.websocket.mapping import Template
 from gateway.websocket.sender import SendFailed
-from gateway.websocket.targets import FunctionTarget, QueueTarget, Services
+from gateway.websocket.targets import QueueTarget, RequestTemplates
+from tests.gateway.websocket.cores import SETTINGS, Channel, Functions, api, connected, until, upgrade
 
 pytestmark = pytest.mark.anyio
-SETTINGS = Settings(connect_window=0, integration_timeout=0.05, send_buffer_limit=200_000)
-
-
-class Channel:
-    """A client's side that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-        self.ended: tuple[int, str] | None = None
-        self.buffered = 0
-        self.changed = asyncio.Event()
-
-    def send(self, text: bytes) -> None:
-        self.sent.append(text.decode())
-        self.changed.set()
-
-    def close(self, code: int, reason: str) -> None:
-        self.ended = (code, reason)
-        self.changed.set()
-
-    async def next(self) -> str:
-        async with asyncio.timeout(1):
-            while not self.sent:
-                self.changed.clear()
-                await self.changed.wait()
-        return self.sent.pop(0)
-
-
-class Functions:
-    """Functions of the test: a name's answer is a value, an exception, or a function of the event."""
-
-    def __init__(self, **answers: Any) -> None:
-        self.answers = answers
-        self.events: list[dict[str, Any]] = []
-        self.held: list[asyncio.Future[bytes]] = []
-        self.sent: list[tuple[str, dict[str, Any]]] = []
-        self.refusal: SendFailed | None = None
-        self.notes: list[str] = []
-
-    @property
-    def services(self) -> Services:
-        return Services(self.submit, self.send, self.notes.append)
-
-    def send(self, queue: str, lane: str, arguments: dict[str, Any]) -> asyncio.Future[None]:
-        self.sent.append((queue, arguments))
-        result: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self.refusal is not None:
-            result.set_exception(self.refusal)
-        elif "never" not in arguments["MessageBody"]:
-            result.set_result(None)
-        return result
-
-    def submit(self, function: str, payload: bytes, cause: str) -> asyncio.Future[bytes]:
-        event = json.loads(payload)
-        self.events.append(event)
-        result: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        answer = self.answers.get(function, {"statusCode": 200})
-        if callable(answer):
-            answer = answer(event)
-        if isinstance(answer, Exception):
-            result.set_exception(answer)
-        elif answer is ...:
-            self.held.append(result)
-        else:
-            result.set_result(json.dumps(answer).encode())
-        return result
-
-
-def api(functions: Functions, settings: Settings = SETTINGS, **changes: Any) -> WebSocketApi:
-    keys = ("$connect", "$default", "$disconnect")
-    routes = {key: WebSocketRoute(key, FunctionTarget(key.strip("$")), responds=True) for key in keys}
-    spec = WebSocketSpec("Api", "abcd", "\\$default", routes, {"live": {}})
-    return WebSocketApi(replace(spec, **changes), functions.services, settings, "host", Clock(), Journal())
-
-
-def upgrade(**changes: Any) -> Upgrade:
-    return replace(Upgrade("live", [("Host", "host")], "", "192.0.2.1", 80), **changes)
-
-
-async def connected(made: WebSocketApi) -> tuple[Connection, Channel]:
-    result = await made.connect(upgrade())
-    assert isinstance(result, Accepted)
-    channel = Channel()
-    made.opened(result, channel)
-    return result.connection, channel
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(1):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 # ---- connecting
@@ -255,7 +160,8 @@ TEXT = (
 
 def queued(text: str = TEXT, *, mapped_only: bool = False, selection: str = "\\$default") -> dict[str, WebSocketRoute]:
     templates = {"$default": Template(text)}
-    target = QueueTarget("Integration", "frames.fifo", selection, templates, mapped_only, "", SETTINGS)
+    requests = RequestTemplates(selection, templates, mapped_only, SETTINGS)
+    target = QueueTarget("Integration", "frames.fifo", requests, "", SETTINGS)
     return {key: WebSocketRoute(key, target, responds=True) for key in ("$connect", "$default", "$disconnect")}
 
 
@@ -454,26 +360,6 @@ async def test_the_clients_own_close(code: int, reason: str, expected: tuple[int
     connection, _ = await connected(made)
     made.closed(connection, code, reason)
     assert await ended(functions) == expected
-
-
-async def test_an_idle_connection_is_closed() -> None:
-    functions = Functions(default={"body": "answer"})
-    made = api(functions, replace(SETTINGS, idle_timeout=0.1))
-    connection, channel = await connected(made)
-    await asyncio.sleep(0.06)
-    made.receive(connection, "still here")
-    await asyncio.sleep(0.06)
-    assert channel.ended is None
-    assert await ended(functions) == (1001, "Going away")
-    assert channel.ended == (1001, "Going away")
-
-
-async def test_a_connection_is_closed_at_its_age() -> None:
-    functions = Functions()
-    made = api(functions, replace(SETTINGS, connection_duration=0.05))
-    _, channel = await connected(made)
-    assert await ended(functions) == (1001, "Going away")
-    assert channel.ended == (1001, "Going away")
 
 
 async def test_stopping_closes_with_1001_and_runs_nothing() -> None:

@@ -8,10 +8,12 @@ from http.client import HTTPConnection
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.gateway.conftest import Started
+from tests.gateway.conftest import SESSION, Started
 
 UNKNOWN = "AAAAAAAAAAAAAAA="
 
@@ -309,7 +311,9 @@ def test_an_unknown_connection_is_gone(started: Started, method: str) -> None:
 )
 def test_addresses_of_the_management_api(started: Started, path: str, status: int, body: str) -> None:
     connection = HTTPConnection(started.url.removeprefix("http://"))
-    connection.request("POST", path, b"x")
+    request = AWSRequest("POST", f"{started.url}{path}", data=b"x")
+    SigV4Auth(SESSION.get_credentials(), "execute-api", SESSION.region_name).add_auth(request)
+    connection.request("POST", path, b"x", dict(request.headers.items()))
     response = connection.getresponse()
     assert response.status == status
     assert body in response.read().decode()

@@ -1,0 +1,1 @@
+"""What the run would cost on AWS: units as AWS meters them, prices, and the bill."""

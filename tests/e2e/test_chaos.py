@@ -1,0 +1,256 @@
+"""The chat while things go wrong on purpose: members of a room still see each message once, and in one order."""
+
+import json
+import random
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from gateway.aws.faults import AwsFault
+from gateway.chaos.rules import AnyRule, ColdStart, ConnectionsError, Crash, Delay, Duplicate, Reorder, Throttle
+from gateway.journal import Called
+from gateway.testing import Gateway, emptied
+from tests.e2e.processes import ROOT, NodeClient, until
+from tests.e2e.test_applications import Actor
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+SOON = 15
+"""Seconds in which each message has come to everybody."""
+
+HELD_UP = 2
+"""Seconds for which a function that was killed holds up its messages, in place of minutes."""
+
+Round = tuple[AnyRule, ...]
+"""What goes wrong while each member says a few things."""
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Gateway]:
+    with Gateway(ROOT / "template.yaml", parameters=lambda url: {"PublicUrl": url}, seed=1) as gateway:
+        yield gateway
+
+
+gateway = emptied("started")
+
+
+class Member:
+    """Somebody in a room, by either client."""
+
+    def __init__(self, client: Actor | NodeClient, name: str) -> None:
+        self.name = name
+        self._client = client
+        self._said = 0
+
+    def ask(self, event: str, value: Any) -> Any:
+        answer = self._client.ask(event, value) if isinstance(self._client, Actor) else self._client.call(event, value)
+        assert answer["ok"], answer
+        return answer
+
+    def say(self, count: int) -> list[tuple[int, str]]:
+        """Say some things, one after another; returns the number that each got, and its text."""
+        said = []
+        for _ in range(count):
+            self._said += 1
+            text = f"{self.name} {self._said}"
+            said.append((self.ask("message", {"id": text, "text": text})["seq"], text))
+        return said
+
+    @property
+    def heard(self) -> list[tuple[int, str]]:
+        return [(event[1]["seq"], event[1]["text"]) for event in self._client.heard if event[0] == "message"]
+
+    @property
+    def sids(self) -> list[str]:
+        """The ids of a Node client's sockets so far, one for each connection."""
+        assert isinstance(self._client, NodeClient)
+        return [line["connected"] for line in map(json.loads, list(self._client.lines)) if "connected" in line]
+
+    @property
+    def lost(self) -> list[Any]:
+        return [event for event in self._client.heard if event[0] == "disconnect"]
+
+
+class Room:
+    """A room, and who is in it."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        asked = urllib.request.Request(f"{gateway.url}/api/rooms", b"{}", {"content-type": "application/json"})
+        with urllib.request.urlopen(asked) as answer:
+            self.id = json.loads(answer.read())["room"]
+        self.url = gateway.url
+        self.members: list[Member] = []
+        self.said: list[tuple[int, str]] = []
+        self._ends = ExitStack()
+
+    def __enter__(self) -> "Room":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
+
+    def enter(self, name: str, transport: str) -> Member:
+        """Let somebody in; `node` is Socket.IO's own client by WebSocket, else it is a transport of Python's."""
+        client: Actor | NodeClient
+        if transport == "node":
+            client = self._ends.enter_context(NodeClient(self.url, {"transports": ["websocket"]}))
+        else:
+            client = Actor(self.url, transport=transport)
+            self._ends.callback(client.close)
+        member = Member(client, name)
+        member.ask("join", {"room": self.id, "name": name})
+        self.members.append(member)
+        return member
+
+    def talk(self, count: int, *, repeats: bool = False) -> None:
+        """Let everybody say some things at the same time, and hold that everybody hears them as they should.
+
+        Nobody misses anything, nor hears it twice, unless `repeats`; what one person said is heard in its order. What
+        several say at once has the order of its numbers, by which the page puts it.
+        """
+        with ThreadPoolExecutor(len(self.members)) as threads:
+            for said in threads.map(lambda member: member.say(count), self.members):
+                self.said += said
+        expected = sorted(self.said)
+        assert [number for number, _ in expected] == list(range(1, len(expected) + 1))
+        for member in self.members:
+            until(lambda: set(member.heard) >= set(expected), f"all that was said, to {member.name}", SOON)  # noqa: B023
+            heard = list(dict.fromkeys(member.heard)) if repeats else member.heard
+            assert sorted(heard) == expected, member.name
+            for speaker in self.members:
+                numbers = [number for number, text in heard if text.startswith(speaker.name)]
+                assert numbers == sorted(numbers), f"{speaker.name} to {member.name}"
+            assert member.lost == []
+
+
+@contextmanager
+def entered(gateway: Gateway) -> Iterator[Room]:
+    """A room of three: two by WebSocket, one by long polling."""
+    sqs = gateway.boto3("sqs")
+    for url in sqs.list_queues()["QueueUrls"]:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(HELD_UP)})
+    with Room(gateway) as room:
+        for name, transport in (("Noah", "node"), ("Pia", "websocket"), ("Paul", "polling")):
+            room.enter(name, transport)
+        yield room
+
+
+@pytest.fixture
+def room(gateway: Gateway) -> Iterator[Room]:
+    with entered(gateway) as room:
+        yield room
+
+
+def post(status: Any, **options: Any) -> ConnectionsError:
+    return ConnectionsError(method="POST", status=status, **options)
+
+
+def dynamodb(error: str, **options: Any) -> AwsFault:
+    return AwsFault(service="dynamodb", error=error, **options)
+
+
+FAULTS: dict[str, list[Round]] = {
+    "frames out of order": [(Reorder(within=0.3),)],
+    "cold starts": [(ColdStart(rate=0.2, extra=0.1),)],
+    "busy connections": [(post(429, rate=0.3),)],
+    "batches twice": [(Duplicate(rate=0.7),)],
+    "killed after the work": [(Crash(function="MessageFunction", when="after", times=1),)],
+    # As often as the SDK tries again.
+    "lost answers of the table": [(dynamodb("InternalServerError", every=5, times=2, applied=True),)],
+    "several at once": [
+        (Reorder(within=0.2), Delay(within=0.1), ColdStart(rate=0.05), post(429, rate=0.1), Duplicate(rate=0.1))
+    ],
+}
+
+MORE: dict[str, list[Round]] = {
+    "invocations held back": [(Delay(within=0.2),)],
+    "failing connections": [(post(500, rate=0.3),), (post(503, rate=0.3),)],
+    "throttled": [(Throttle(function="MessageFunction", times=1),)],
+    "never started": [(Crash(function="MessageFunction", when="before", times=1),)],
+    "a busy table": [(dynamodb("ProvisionedThroughputExceededException", every=5, times=2),)] * 3,
+    "a failing table": [(dynamodb("InternalServerError", every=5, times=2),)] * 3,
+}
+
+REPEATS: dict[str, list[Round]] = {
+    # Nobody can tell whether a frame reached its client: it is sent again, and the page knows it by its number.
+    "killed during the work": [
+        (Crash(function="MessageFunction", when="during", calls=calls, times=1),) for calls in (2, 5)
+    ],
+    "sent, and answered with an error": [(post(500, when="after", rate=0.2),)],
+    "sent long after it was given up": [(post(None, hang=5, times=1),)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", MORE.values(), ids=MORE)
+def test_nothing_of_more_is_lost_doubled_or_reordered(gateway: Gateway, room: Room, rounds: list[Round]) -> None:
+    talk(gateway, room, rounds)
+
+
+@pytest.mark.parametrize("rounds", FAULTS.values(), ids=FAULTS)
+def test_nothing_is_lost_doubled_or_reordered(gateway: Gateway, room: Room, rounds: list[Round]) -> None:
+    talk(gateway, room, rounds)
+
+
+@pytest.mark.parametrize("rounds", REPEATS.values(), ids=REPEATS)
+def test_nothing_is_lost_or_reordered(gateway: Gateway, room: Room, rounds: list[Round]) -> None:
+    talk(gateway, room, rounds, repeats=True)
+
+
+def talk(gateway: Gateway, room: Room, rounds: list[Round], *, repeats: bool = False) -> None:
+    for faults in rounds:
+        before = len(gateway.faults.injected) + failed(gateway)
+        with gateway.faults(*faults):
+            room.talk(3, repeats=repeats)
+        assert len(gateway.faults.injected) + failed(gateway) > before, "nothing went wrong"
+
+
+def failed(gateway: Gateway) -> int:
+    """Return how many calls of the embedded AWS have failed."""
+    return sum(
+        isinstance(entry, Called) and entry.service == "dynamodb" and (entry.status >= 500 or "Exceeded" in entry.error)
+        for entry in gateway.journal
+    )
+
+
+def test_a_connection_that_is_not_there_yet(gateway: Gateway, room: Room) -> None:
+    """`@connections` answers 410 for a while after a client has connected."""
+    with gateway.faults(post(410, times=3)):
+        room.enter("Late", "node")
+        assert len(gateway.faults.injected) == 3
+    room.talk(2)
+
+
+def test_all_connections_are_cut(gateway: Gateway) -> None:
+    """Nobody is told of it by `$disconnect`. A client comes back with its socket and what it missed, or with a new one
+    where something was sent just then; it enters again, and finds the rest in the room's history."""
+    with Room(gateway) as room:
+        noah, paul = room.enter("Noah", "node"), room.enter("Paul", "polling")
+        room.talk(1)
+        gateway.faults.restart()
+        until(lambda: noah.lost, "the cut")
+        room.said += paul.say(2)
+        first, second = until(lambda: len(noah.sids) == 2 and noah.sids, "the return")
+        missed = noah.ask("join", {"room": room.id, "name": "Noah"})["history"] if first != second else []
+        room.said += noah.say(1) + paul.say(1)
+        seen = [(message["seq"], message["text"]) for message in missed]
+        until(lambda: {*seen, *noah.heard} == {*paul.heard} == {*room.said}, "all of it", SOON)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_for_a_while(seed: int) -> None:
+    """Many faults of every kind, in another order each time."""
+    with (
+        Gateway(ROOT / "template.yaml", parameters=lambda url: {"PublicUrl": url}, seed=seed) as gateway,
+        entered(gateway) as room,
+    ):
+        faults = [fault for rounds in (FAULTS | MORE | REPEATS).values() for fault in rounds[0]]
+        random.Random(seed).shuffle(faults)
+        for start in range(0, len(faults), 3):
+            with gateway.faults(*faults[start : start + 3]):
+                room.talk(10, repeats=True)

@@ -1,0 +1,2 @@
+def done(text):
+    return f"done: {text}"
