@@ -10,6 +10,8 @@ from typing import Any
 
 # So many rounds of the event loop a timer's work gets before the next timer of a turn is due.
 _ROUNDS = 10
+# Seconds of the machine's time for which a turn waits for work elsewhere, once for each piece of it.
+_PATIENCE = 2.0
 
 
 class Timer:
@@ -52,8 +54,8 @@ class Clock:
     """Time that runs as the machine's does, and as much faster as it is turned.
 
     Its timers belong to one event loop. Timers of the time that is turned over come in their order, each at its own
-    time; what they start gets a few rounds of the loop before the next one, but nothing outside the process is waited
-    for.
+    time; what they start gets a few rounds of the loop before the next one, and what is held (a function at work) some
+    of the machine's time to be done: else it would be out of time by the turn alone.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,9 @@ class Clock:
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
         self._new = 0
+        self._held: set[object] = set()
+        self._stuck: set[object] = set()
+        self._released: asyncio.Event | None = None
 
     def now(self) -> float:
         """Return seconds since 1970."""
@@ -100,11 +105,22 @@ class Clock:
             finally:
                 timer.cancel()
 
+    def hold(self, work: object) -> None:
+        """Somebody else is at `work`, which a turn waits for."""
+        self._held.add(work)
+
+    def release(self, work: object) -> None:
+        """The work is done."""
+        self._held.discard(work)
+        self._stuck.discard(work)
+        if self._released is not None:
+            self._released.set()
+
     async def turn(self, seconds: float) -> None:
         """Let `seconds` pass at once."""
         end = self.monotonic() + seconds
         while True:
-            await _settle()
+            await self._settle()
             while self._timers and not self._timers[0][2].waits:
                 heapq.heappop(self._timers)
             if not self._timers or self._timers[0][0] > end:
@@ -119,6 +135,20 @@ class Clock:
             if timer.waits:
                 timer.start(loop, max(0.0, due - self.monotonic()))
 
+    async def _settle(self) -> None:
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while self._held - self._stuck:
+                    self._released = asyncio.Event()
+                    await self._released.wait()
+                    # What was waiting for it may begin next.
+                    for _ in range(_ROUNDS):
+                        await asyncio.sleep(0)
+        except TimeoutError:
+            self._stuck |= self._held
+
     def _sweep(self) -> None:
         """Forget timers that are over, once half of them may be."""
         self._new += 1
@@ -128,6 +158,3 @@ class Clock:
             self._new = 0
 
 
-async def _settle() -> None:
-    for _ in range(_ROUNDS):
-        await asyncio.sleep(0)

@@ -37,6 +37,7 @@ from gateway.chaos.rules import AnyRule
 from gateway.console import Console
 from gateway.errors import GatewayError
 from gateway.journal import Called, Entry, Injected, Invoked, Logged, Managed, Returned
+from gateway.meter.bill import Bill
 from gateway.run import Gateway as Running
 from gateway.run import Options, new_event_loop, running
 from gateway.settings import Settings
@@ -419,6 +420,11 @@ class Gateway:
         self._open.clear()
         self.invocations._clear()
         self.journal._clear()
+
+    @property
+    def bill(self) -> Bill:
+        """What AWS would bill for all that was done since the start, `reset` or not."""
+        return self.running.bill()
 
     # ---- what it serves
 

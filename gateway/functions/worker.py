@@ -78,7 +78,7 @@ class Worker:
         self._last_request_id = ""
         self._began = clock.monotonic()
         self._init: float | None = None
-        self._timer: Timer | None = None
+        self._timer: Timer | asyncio.TimerHandle | None = None
         self._failure: FunctionFailed | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._server: asyncio.Server | None = None
@@ -106,6 +106,7 @@ class Worker:
         self._end(code)
 
     async def _start(self) -> None:
+        self._clock.hold(self)
         self._server = await self._loop.create_server(self._connected, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]
         # Our own pipe, so that what is in it can be read before an answer is passed on; see _drain.
@@ -140,7 +141,8 @@ class Worker:
                 end.close()
         self._loop.add_reader(self._output, self._drain)
         init_timeout = self._settings.init_timeout
-        self._timer = self._clock.call_later(init_timeout, self._init_timed_out, init_timeout)
+        # By the machine's time: what it takes to start a process has nothing to do with the functions' own.
+        self._timer = self._loop.call_later(init_timeout, self._init_timed_out, init_timeout)
 
     def _connected(self) -> RuntimeConnection:
         connection = RuntimeConnection(self)
@@ -167,6 +169,7 @@ class Worker:
         self._last_request_id = invocation.request_id
         timeout = self.spec.timeout
         self._timer = self._clock.call_later(timeout, self._timed_out)
+        self._clock.hold(self)
         now, self._began = self._clock.now(), self._clock.monotonic()
         function, request_id = self.spec.logical_id, invocation.request_id
         init, self._init = self._init, None
@@ -195,6 +198,7 @@ class Worker:
         if self._killed:
             return
         if not self.ready:
+            self._clock.release(self)
             self.ready = True
             self._init = self._clock.monotonic() - self._began
             self._stop_timer()
@@ -240,6 +244,7 @@ class Worker:
         self._stop_timer()
         self._faults.ended(request_id)
         self._invocation = None
+        self._clock.release(self)
         return invocation
 
     def _timed_out(self) -> None:
@@ -256,6 +261,7 @@ class Worker:
         if self._ended:
             return
         self._ended = True
+        self._clock.release(self)
         reason = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         failure = self._failure or FunctionFailed("Runtime.ExitError", f"Runtime exited with error: {reason}")
         invocation, self._invocation = self._invocation, None

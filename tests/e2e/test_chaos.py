@@ -241,6 +241,23 @@ def test_all_connections_are_cut(gateway: Gateway) -> None:
         until(lambda: {*seen, *noah.heard} == {*paul.heard} == {*room.said}, "all of it", SOON)
 
 
+def test_ten_idle_minutes_and_two_hours(gateway: Gateway) -> None:
+    """A client that does nothing is cut after ten minutes of the clock; the heartbeat goes on meanwhile."""
+    with gateway.connect("/live/?EIO=4&transport=websocket") as client:
+        assert client.receive()[0] == "0"
+        client.send("40")
+        assert client.receive().startswith("40{")
+        gateway.settle()
+        gateway.clock.turn(600)
+        assert client.closed() == 1001
+        ended = gateway.invocations.wait_for(lambda each: each.function == "DisconnectFunction")
+        assert (ended.event["requestContext"]["disconnectStatusCode"], ended.error) == (1001, "")
+    gateway.clock.turn(7200)
+    beats = gateway.invocations.wait_for_all(lambda each: each.function == "HeartbeatFunction", 129)
+    assert not [each.message for each in beats if each.error]
+    assert gateway.bill.total > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_for_a_while(seed: int) -> None:

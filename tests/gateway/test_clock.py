@@ -94,6 +94,40 @@ async def test_a_timeout() -> None:
     await clock.turn(60)
 
 
+async def test_a_turn_waits_for_work_elsewhere() -> None:
+    """Without it whoever answers within a moment of the machine's time would be out of the clock's."""
+    clock = Clock()
+    answered = asyncio.Event()
+
+    async def ask() -> str:
+        clock.hold(answered)
+        asyncio.get_running_loop().call_later(0.05, answered.set)
+        try:
+            async with clock.timeout(3):
+                await answered.wait()
+        except TimeoutError:
+            return "timed out"
+        finally:
+            clock.release(answered)
+        return "answered"
+
+    task = asyncio.create_task(ask())
+    await clock.turn(600)
+    assert await task == "answered"
+
+
+async def test_a_turn_does_not_wait_for_ever() -> None:
+    clock = Clock()
+    told: list[int] = []
+    clock.hold(object())
+    for seconds in (60, 120, 180):
+        clock.call_later(seconds, told.append, seconds)
+    began = time.monotonic()
+    await clock.turn(600)
+    assert told == [60, 120, 180]
+    assert time.monotonic() - began < 4
+
+
 async def test_timers_that_are_over_are_forgotten() -> None:
     clock = Clock()
     for _ in range(5000):

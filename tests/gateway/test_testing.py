@@ -1,17 +1,20 @@
 """The test kit, as tests use it."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from gateway.chaos.rules import Crash, Throttle
+from gateway.aws.faults import AwsFault
+from gateway.chaos.rules import ConnectionsError, Crash, Throttle, load
 from gateway.errors import GatewayError, TemplateError, UsageError
 from gateway.journal import Connected, Received
 from gateway.testing import Gateway, Never, Refused
@@ -75,6 +78,19 @@ def test_what_a_function_did(gateway: Gateway) -> None:
         assert gateway.invocations[-1] is failed
     with pytest.raises(Never, match=r"0 of 1 came in 0\.01 s, among"):
         gateway.invocations.wait_for(lambda each: each.function == "Other", 0.01)
+
+
+def test_the_guides_examples(gateway: Gateway, tmp_path: Path) -> None:
+    """What docs/gateway.md shows of faults and tests is what works."""
+    blocks = re.findall("```(\\w+)\n(.*?)```", (ROOT / "docs" / "gateway.md").read_text(), re.DOTALL)
+    (faults,) = [code for language, code in blocks if language == "toml"]
+    (tmp_path / "faults.toml").write_text(faults)
+    assert [type(rule) for rule in load(tmp_path / "faults.toml")] == [Crash, ConnectionsError, AwsFault]
+    setup, code = [code for language, code in blocks if language == "python"]
+    compile(setup, "conftest.py", "exec")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    names["test_throttled"](gateway)
 
 
 def test_tables_and_queues(gateway: Gateway) -> None:
