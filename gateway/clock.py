@@ -156,5 +156,3 @@ class Clock:
             self._timers = [entry for entry in self._timers if entry[2].waits]
             heapq.heapify(self._timers)
             self._new = 0
-
-
