@@ -9,6 +9,7 @@ from websockets.sync.client import connect
 
 from gateway.chaos.rules import AnyRule, ColdStart, Crash, Duplicate, Restart, Throttle
 from gateway.errors import UsageError
+from gateway.options import Options, check_faults
 from gateway.testing import Gateway, emptied
 from tests.gateway import kit
 from tests.gateway.conftest import gateway as command
@@ -143,7 +144,5 @@ def test_a_restart_at_its_time(gateway: Gateway) -> None:
 
 
 def test_faults_of_processes_that_are_not_here(template: Path) -> None:
-    from gateway.run import Options, _check_faults
-
     with pytest.raises(UsageError, match="none can cold_start on purpose"):
-        _check_faults(Options(template, lambda_endpoint="http://127.0.0.1:1", faults=(ColdStart(),)))
+        check_faults(Options(template, lambda_endpoint="http://127.0.0.1:1", faults=(ColdStart(),)))
