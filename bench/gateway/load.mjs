@@ -5,11 +5,23 @@ import WebSocket from "ws";
 const task = JSON.parse(process.argv[2]);
 const options = { headers: task.headers ?? {}, perMessageDeflate: false, handshakeTimeout: 30000 };
 
-const opened = () => new Promise((resolve, reject) => {
+const once = () => new Promise((resolve, reject) => {
   const socket = new WebSocket(task.url, options);
   socket.once("open", () => resolve(socket));
   socket.once("error", reject);
 });
+
+/** Opens one; API Gateway lets so many in a second, and a gateway may hold its clients to that. */
+async function opened() {
+  for (;;) {
+    try {
+      return await once();
+    } catch (error) {
+      if (!error.message.endsWith("429")) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
 
 /** Opens many, so many at a time. */
 async function open(count, atOnce = 50) {

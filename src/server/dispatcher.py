@@ -9,6 +9,7 @@ from protocol.socketio import Packet, PacketType, split_query
 from server.debug import scope
 from server.emitter import MAX_ROOM
 from server.exceptions import ConnectionRefusedError, DisconnectedError, EventRefusedError
+from server.ports import Unavailable
 from server.reasons import CLIENT_DISCONNECT, TRANSPORT_CLOSE
 from server.records import Connection, Dialect, Socket
 from server.reunion import Reunion
@@ -32,7 +33,8 @@ class Dispatcher:
     def dispatch(self, turn: Turn, connection: Connection, packet: Packet, frame: int = 0) -> None:
         """Handle one packet of a connection, `frame` being its number in the queue.
 
-        No exception of the application comes out, but a ProtocolError may.
+        No exception of the application comes out, but a ProtocolError may; and Unavailable where the handler of a
+        frame of the queue met a service that refused for now: it comes again, perhaps at a better time.
         """
         log.debug(
             "%s %s in %s, id %s: %.500r", connection.id, packet.type.name, packet.namespace, packet.id, packet.data
@@ -44,7 +46,7 @@ class Dispatcher:
         elif packet.namespace not in connection.sockets:
             log.info("%s is not in namespace %.80r: %s dropped", connection.id, packet.namespace, packet.type.name)
         elif packet.type is PacketType.EVENT:
-            self._event(turn, connection, packet)
+            self._event(turn, connection, packet, frame)
         elif packet.type is PacketType.DISCONNECT:
             self._server.leave(turn, connection, packet.namespace, CLIENT_DISCONNECT)
         elif packet.type is PacketType.ACK and packet.id is not None:
@@ -142,7 +144,7 @@ class Dispatcher:
         return refused.error_args
 
     # ------------------------------------------------------------------ EVENT
-    def _event(self, turn: Turn, connection: Connection, packet: Packet) -> None:
+    def _event(self, turn: Turn, connection: Connection, packet: Packet, frame: int) -> None:
         name, *args = packet.data
         sid = connection.sockets[packet.namespace].sid
         values: list[Any] | None = None
@@ -155,7 +157,9 @@ class Dispatcher:
             values = [{"error": error.error_args}]
         except DisconnectedError as error:
             log.info("the handler of %r in %s ends early: %s", name, packet.namespace, error)
-        except Exception:
+        except Exception as error:
+            if frame and isinstance(error, Unavailable):
+                raise
             # As in python-socketio, the client gets no acknowledgement.
             log.exception("the handler of %r in %s failed", name, packet.namespace)
         if values is None or packet.id is None:

@@ -11,6 +11,41 @@ from tests.server.rig import Rig
 from tests.server.test_recovery import Person, later
 
 
+class TestUnavailable:
+    """A service refused for now, in the middle of an event's handler."""
+
+    def test_a_frame_of_the_queue_comes_again(self) -> None:
+        rig = Rig()
+        tries: list[str] = []
+
+        @rig.sio.event
+        def order(sid: str, what: str) -> str:
+            tries.append(what)
+            if len(tries) == 1:
+                raise Unavailable("throttled")
+            return f"{what} it is"
+
+        client = rig.client("/")
+        with pytest.raises(Unavailable):
+            rig.engine.receive(client.id, '420["order","tea"]', rig.world.deadline, 1)
+        for _ in range(2):  # the second time it is known to have been handled
+            rig.engine.receive(client.id, '420["order","tea"]', rig.world.deadline, 1, again=True)
+        assert tries == ["tea", "tea"]
+        assert client.take() == ['430["tea it is"]']
+
+    def test_what_comes_no_more_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        rig = Rig()
+
+        @rig.sio.event
+        def order(sid: str) -> None:
+            raise Unavailable("throttled")
+
+        client = rig.client("/")
+        client.emit("order", id=0)
+        assert client.take() == []
+        assert "the handler of 'order' in / failed" in caplog.text
+
+
 class TestRefused:
     """A client that was refused is in no namespace, whatever its handler did before."""
 
