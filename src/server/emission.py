@@ -34,6 +34,7 @@ class Emission:
     volatile: bool = False
     question: Question | None = None
     published: tuple[str, str] | None = None  # its offset, and the key of the journal's entry by which it is kept
+    kept: bool = False  # written down when it was sent for the first time
 
 
 def packet_frames(kind: PacketType, namespace: str, data: Any = None, id: int | None = None) -> list[str]:

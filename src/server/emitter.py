@@ -216,7 +216,8 @@ class Emitter:
                 turn.send_out()  # whoever comes back finds it in the journal from now on
             elif turn.again:
                 # The invocation before this one may not have come to it. Clients know it by its number.
-                turn.emit(self._emission(event, entry.as_json(), room, namespace=namespace, volatile=True))
+                emission = self._emission(event, entry.as_json(), room, namespace=namespace)
+                turn.emit(replace(emission, kept=True))
         return entry, is_new
 
     def reply(

@@ -233,7 +233,7 @@ class Log:
                 offsets.append(offset)
                 continue
             offsets.append(offset := self._offset(now))
-            if not emission.volatile and emission.question is None:
+            if not (emission.volatile or emission.kept) and emission.question is None:
                 packet = Packet(offset, emission.frames, emission.skip, emission.apart)
                 entries += [(emission.namespace, room, packet) for room in emission.rooms]
         if entries:

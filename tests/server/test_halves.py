@@ -7,7 +7,7 @@ import pytest
 
 from server.exceptions import ConnectionRefusedError
 from server.ports import Unavailable
-from tests.server.rig import Rig
+from tests.server.rig import Poller, Rig
 from tests.server.test_recovery import Person, later
 
 
@@ -168,11 +168,14 @@ def test_what_was_published_by_half_is_sent_when_its_frame_comes_again(again: bo
     rig = Rig(namespaces=["/"])
     rig.sio.journal("room").create({}, 4_000_000_000)
     rig.sio.on("say", lambda sid: rig.sio.publish("said", "key", {"text": "x"}, "room") and "ok")
-    ann, bob = rig.client("/"), rig.client("/")
-    rig.sio.enter_room(bob.sid, "room")
+    ann, bob, carl = rig.client("/"), rig.client("/"), Poller(rig, "/")
+    for sid in (bob.sid, carl.sids["/"]):
+        rig.sio.enter_room(sid, "room")
     rig.sio.journal("room").append("key", {"text": "x"})  # as far as the function came that died
     rig.engine.receive(ann.id, '420["say"]', rig.world.deadline, 7, again=again)
     assert len(bob.take()) == again
+    if again:  # though nobody was polling just then
+        assert carl.poll()[-1].startswith('42["said",')
 
 
 def test_a_connection_that_closes_while_it_joins() -> None:
