@@ -1,7 +1,6 @@
 """The chat while things go wrong on purpose: members of a room still see each message once, and in one order."""
 
 import json
-import random
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -256,18 +255,3 @@ def test_ten_idle_minutes_and_two_hours(gateway: Gateway) -> None:
     beats = gateway.invocations.wait_for_all(lambda each: each.function == "HeartbeatFunction", 129)
     assert not [each.message for each in beats if each.error]
     assert gateway.bill.total > 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_for_a_while(seed: int) -> None:
-    """Many faults of every kind, in another order each time."""
-    with (
-        Gateway(ROOT / "template.yaml", parameters=lambda url: {"PublicUrl": url}, seed=seed) as gateway,
-        entered(gateway) as room,
-    ):
-        faults = [fault for rounds in (FAULTS | MORE | REPEATS).values() for fault in rounds[0]]
-        random.Random(seed).shuffle(faults)
-        for start in range(0, len(faults), 3):
-            with gateway.faults(*faults[start : start + 3]):
-                room.talk(10, repeats=True)
