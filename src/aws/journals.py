@@ -1,7 +1,8 @@
 """Journals in DynamoDB: numbers without gaps and each key once, in two writes.
 
 The head counts, and remembers in a few fixed slots which number a recent key was given, in the same write: whoever
-repeats a key, because an answer was lost or a function died half way, gets the same number, and finishes the work.
+repeats a key, because an answer was lost or a function died half way, gets the same number, and finishes the work. A
+number stays empty where a function died between the two writes and another key took the slot before the repetition.
 The entry's own key is what holds for ever: one that comes again long after finds its entry there.
 """
 

@@ -115,7 +115,8 @@ class Room:
             for said in threads.map(lambda member: member.say(count), self.members):
                 self.said += said
         expected = sorted(self.said)
-        assert [number for number, _ in expected] == list(range(1, len(expected) + 1))
+        if not repeats:  # the number of one whose function was killed may stay empty
+            assert [number for number, _ in expected] == list(range(1, len(expected) + 1))
         for member in self.members:
             until(lambda: set(member.heard) >= set(expected), f"all that was said, to {member.name}", SOON)  # noqa: B023
             heard = list(dict.fromkeys(member.heard)) if repeats else member.heard
