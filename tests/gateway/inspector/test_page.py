@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.e2e.clients.firefox import FIREFOX, Firefox
 from tests.e2e.conftest import browser
@@ -165,12 +165,21 @@ class Crowd:
 
     async def _one(self, gate: asyncio.Semaphore, number: int) -> None:
         async with gate:
-            client = await connect(self._url, proxy=None, open_timeout=60, compression=None)
+            client = await self._connected()
         self._up.release()
         async with client:
             while not self._over.is_set():
                 await asyncio.sleep(4 + number / MANY)
                 await client.send(f"client {number}")
+
+    async def _connected(self) -> ClientConnection:
+        while True:
+            try:
+                return await connect(self._url, proxy=None, open_timeout=60, compression=None)
+            except InvalidStatus as refused:
+                # An account's new connections are 500 a second.
+                assert refused.response.status_code == 429
+                await asyncio.sleep(0.1)
 
     def __enter__(self) -> None:
         self._thread.start()
