@@ -21,7 +21,7 @@ from rich.table import Table
 
 from bench.gateway.subjects import SUBJECTS, Subject, holding, run
 
-PATIENCE = 60
+PATIENCE = 30
 """Seconds for one measure."""
 Measure = Callable[[Subject], list[float]]
 
