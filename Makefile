@@ -8,6 +8,11 @@ PYTHON ?= python3
 PORT ?= 3000
 ARGS ?=
 TESTS ?= not slow
+# Tests of parts that run at once.
+JOBS ?= 2
+# Of the functions' version: it compiles the package of `sam build`.
+RUNTIME_PYTHON ?= python3.13
+export RUNTIME_PYTHON
 # A command under which a container engine answers, if the machine's own does not.
 SAM_ENGINE ?=
 BIN := .venv/bin
@@ -15,19 +20,21 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check install --quiet --no-input --no-deps --require-hashes
 # Without the user's keys: nothing here is sent to AWS, and looking for a role to take costs ten seconds.
 SAM := env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
-BUNDLE := src/web/socket.io.esm.min.js
-UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+BUNDLES := src/web/socket.io.esm.min.js src/web/lean-qr.min.js
+UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DELETE_ON_ERROR:
 .PHONY: run test slow check bench sam sam-build sam-local lock browsers clean
 
-run: .venv/run.stamp $(BUNDLE)
+run: .venv/run.stamp $(BUNDLES)
 	@$(BIN)/python -m gateway template.yaml --port $(PORT) --parameter-overrides PublicUrl=http://localhost:$(PORT) $(ARGS)
 
-test: .venv/dev.stamp .venv-sam/stamp $(BUNDLE) browsers
-	$(BIN)/python -m pytest -m "$(TESTS)" $(ARGS)
+# What is marked so runs by itself. 5 is: there are none.
+test: .venv/dev.stamp .venv-sam/stamp $(BUNDLES) browsers
+	$(BIN)/python -m pytest -m "($(TESTS)) and not alone" -n $(JOBS) --dist loadfile $(ARGS) || [ $$? = 5 ]
+	$(BIN)/python -m pytest -m "($(TESTS)) and alone" $(ARGS) || [ $$? = 5 ]
 
-slow: .venv/dev.stamp $(BUNDLE) browsers
+slow: .venv/dev.stamp $(BUNDLES) browsers
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: .venv/dev.stamp .venv-sam/stamp
@@ -37,15 +44,17 @@ check: .venv/dev.stamp .venv-sam/stamp
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint
 
-bench: .venv/dev.stamp $(BUNDLE)
+bench: .venv/dev.stamp $(BUNDLES)
 	$(BIN)/python -m bench.cold_start
 	$(BIN)/python -m bench.connect
+	PYTHONPATH=src $(BIN)/python -m bench.page
 
 # What has to be fetched is fetched here: where the engine is, there may be no network.
 sam: .venv/dev.stamp browsers sam-build
 	$(SAM_ENGINE) $(BIN)/python -m pytest -m sam $(ARGS) || [ $$? = 77 ]
 
-sam-build: .venv/run.stamp .venv-sam/stamp $(BUNDLE)
+sam-build: .venv/run.stamp .venv-sam/stamp $(BUNDLES)
+	@"$(RUNTIME_PYTHON)" -c '' 2>/dev/null || echo "No $(RUNTIME_PYTHON) to compile the functions: each cold start will (say where one is with RUNTIME_PYTHON=…)." >&2
 	@PYTHON="$(CURDIR)/$(BIN)/python" $(SAM) build
 
 sam-local: sam-build
@@ -78,23 +87,28 @@ node_modules/stamp: package-lock.json package.json
 	@npm ci --silent --no-audit --no-fund
 	@touch $@
 
-$(BUNDLE): node_modules/stamp
+src/web/socket.io.esm.min.js: node_modules/stamp
 	@cp node_modules/socket.io-client/dist/$(notdir $@) $@
 
-# The browser tests need Chromium and Firefox; root on Debian gets them here, anybody else is told how.
+src/web/lean-qr.min.js: node_modules/stamp
+	@cp node_modules/lean-qr/nano.mjs $@
+
+# The browser tests need these commands, each from Debian's package; root on Debian gets them here, anybody else is told.
+BROWSERS := chromium:chromium firefox-esr:firefox-esr WebKitWebDriver:webkit2gtk-driver Xvfb:xvfb
 browsers:
-	@for browser in chromium firefox-esr; do \
-	  command -v $$browser >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    { echo "Installing $$browser …"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$browser >/dev/null; } } || \
-	    echo "No $$browser: its tests are skipped. To run them: sudo apt-get install $$browser"; \
+	@for each in $(BROWSERS); do \
+	  command=$${each%:*}; package=$${each#*:}; \
+	  command -v $$command >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    { echo "Installing $$package …"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$package >/dev/null; } } || \
+	    echo "No $$command: its tests are skipped. To run them: sudo apt-get install $$package"; \
 	done
 
 lock:
 	$(UV) pyproject.toml --group dev -o requirements-dev.lock
-	$(UV) pyproject.toml --group lambda -c requirements-dev.lock -o requirements.lock
+	$(UV) pyproject.toml --group lambda --group terminal -c requirements-dev.lock -o requirements.lock
 	$(UV) --group lambda -c requirements-dev.lock -o src/requirements.txt
 	$(UV) --group sam -o requirements-sam.lock
 	npm install --package-lock-only
 
 clean:
-	rm -rf .venv .venv-sam node_modules $(BUNDLE) .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sam node_modules $(BUNDLES) .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

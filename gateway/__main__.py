@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -16,10 +17,13 @@ from gateway.chaos.rules import Delay
 from gateway.chaos.rules import load as load_faults
 from gateway.console import Console, Detail
 from gateway.errors import GatewayError, UsageError
+from gateway.gateway import Gateway
 from gateway.inspector.routes import PREFIX
 from gateway.json_lines import JsonConsole
-from gateway.run import Gateway, Options, new_event_loop, running
+from gateway.options import Options
+from gateway.run import new_event_loop, running
 from gateway.settings import Settings
+from gateway.template.reader import found
 
 DEFAULTS = Settings()
 _OVERRIDES = "--parameter-overrides"
@@ -58,7 +62,9 @@ def _version(asked: bool) -> None:
 
 @cli.command()
 def main(
-    template: Annotated[Path, typer.Argument(help="SAM template to run.", show_default=True)] = Path("template.yaml"),
+    template: Annotated[Path, typer.Argument(help="SAM template to run, or its folder.", show_default=True)] = Path(
+        "template.yaml"
+    ),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 3000,
     endpoint_url: Annotated[
@@ -153,7 +159,7 @@ def main(
         if start_delay:
             faults.append(Delay(within=start_delay, http=False))
         options = Options(
-            template,
+            found(template),
             host,
             port,
             endpoint_url,
@@ -190,6 +196,9 @@ async def _serve(options: Options, console: Console, quiet: bool) -> None:
 
 async def _run(options: Options, console: Console, quiet: bool) -> None:
     async with running(options, console) as gateway:
+        # What has been loaded stays: to look through all of it for garbage would hold up messages now and then.
+        gc.collect()
+        gc.freeze()
         _announce(gateway, console)
 
         def tell_bill() -> None:
@@ -210,6 +219,8 @@ async def _run(options: Options, console: Console, quiet: bool) -> None:
 def _announce(gateway: Gateway, console: Console) -> None:
     if gateway.inspector is not None:
         console.progress(f"Inspector: {gateway.url}{PREFIX}/")
+    if not gateway.websocket_apis:
+        console.note(f"{gateway.options.template} has no WebSocket API")
     console.ready(f"{gateway.url}/", gateway.addresses())
 
 

@@ -1,11 +1,13 @@
 """The gateway's time: the machine's own, which can be turned on, so that hours pass in a moment."""
 
 import asyncio
-import contextlib
 import heapq
 import itertools
+import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any
 
 # So many rounds of the event loop a timer's work gets before the next timer of a turn is due.
@@ -17,37 +19,50 @@ _PATIENCE = 2.0
 class Timer:
     """A call to come."""
 
-    __slots__ = ("_callback", "_handle", "due")
+    __slots__ = ("_arguments", "_callback", "due")
 
-    def __init__(self, due: float, callback: Callable[[], object]) -> None:
+    def __init__(self, due: float, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         self.due = due
-        self._callback: Callable[[], object] | None = callback
-        self._handle: asyncio.TimerHandle | None = None
-
-    def start(self, loop: asyncio.AbstractEventLoop, delay: float) -> None:
-        """Let the machine's time bring it, `delay` seconds from now."""
-        if self._handle is not None:
-            self._handle.cancel()
-        self._handle = loop.call_later(delay, self.fire)
+        self._callback: Callable[..., object] | None = callback
+        self._arguments = arguments
 
     def fire(self) -> None:
         """Make the call now, if it was neither made nor cancelled."""
-        callback = self._callback
+        callback, arguments = self._callback, self._arguments
         self.cancel()
         if callback is not None:
-            callback()
+            callback(*arguments)
 
     def cancel(self) -> None:
         """Never make the call."""
         self._callback = None
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        self._arguments = ()
 
     @property
     def waits(self) -> bool:
         """Whether the call is still to come."""
         return self._callback is not None
+
+
+class _Timeout:
+    """See Clock.timeout; no generator, since each message passes through it."""
+
+    __slots__ = ("_clock", "_delay", "_limit", "_timer")
+
+    def __init__(self, clock: "Clock", delay: float) -> None:
+        self._clock = clock
+        self._delay = delay
+        self._limit = asyncio.Timeout(None)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._timer = self._clock.call_later(self._delay, self._limit.reschedule, 0)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        await self._limit.__aexit__(kind, error, trace)
 
 
 class Clock:
@@ -62,6 +77,9 @@ class Clock:
         self._ahead = 0.0
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
+        # The event loop has a timer for the earliest of them only: most are cancelled long before they are due.
+        self._bell: asyncio.TimerHandle | None = None
+        self._bell_due = math.inf
         self._new = 0
         self._held: set[object] = set()
         self._stuck: set[object] = set()
@@ -77,11 +95,32 @@ class Clock:
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call `callback(*args)` in `delay` seconds."""
-        timer = Timer(self.monotonic() + delay, lambda: callback(*args))
-        timer.start(asyncio.get_running_loop(), max(0.0, delay))
+        timer = Timer(self.monotonic() + delay, callback, args)
         self._sweep()
         heapq.heappush(self._timers, (timer.due, next(self._numbers), timer))
+        if timer.due < self._bell_due:
+            self._set_bell()
         return timer
+
+    def _set_bell(self) -> None:
+        """Let the machine's time bring the earliest timer."""
+        if self._bell is not None:
+            self._bell.cancel()
+        self._bell, self._bell_due = None, math.inf
+        while self._timers and not self._timers[0][2].waits:
+            heapq.heappop(self._timers)
+        if self._timers:
+            self._bell_due = self._timers[0][0]
+            delay = max(0.0, self._bell_due - self.monotonic())
+            self._bell = asyncio.get_running_loop().call_later(delay, self._ring)
+
+    def _ring(self) -> None:
+        try:
+            # One at a time: what it raises is no other one's business.
+            if self._timers and self._timers[0][0] <= self.monotonic():
+                heapq.heappop(self._timers)[2].fire()
+        finally:
+            self._set_bell()
 
     async def sleep(self, delay: float) -> None:
         """Return in `delay` seconds."""
@@ -95,15 +134,9 @@ class Clock:
         finally:
             timer.cancel()
 
-    @contextlib.asynccontextmanager
-    async def timeout(self, delay: float) -> AsyncIterator[None]:
+    def timeout(self, delay: float) -> AbstractAsyncContextManager[None]:
         """Raise TimeoutError where the block takes longer than `delay` seconds."""
-        async with asyncio.timeout(None) as limit:
-            timer = self.call_later(delay, lambda: limit.reschedule(0))
-            try:
-                yield
-            finally:
-                timer.cancel()
+        return _Timeout(self, delay)
 
     def hold(self, work: object) -> None:
         """Somebody else is at `work`, which a turn waits for."""
@@ -129,11 +162,8 @@ class Clock:
             self._ahead += max(0.0, due - self.monotonic())
             timer.fire()
         self._ahead += max(0.0, end - self.monotonic())
-        # The others come sooner than the machine's time says.
-        loop = asyncio.get_running_loop()
-        for due, _, timer in self._timers:
-            if timer.waits:
-                timer.start(loop, max(0.0, due - self.monotonic()))
+        # The others come sooner than the machine's time said.
+        self._set_bell()
 
     async def _settle(self) -> None:
         for _ in range(_ROUNDS):

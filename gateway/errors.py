@@ -1,4 +1,7 @@
-"""Errors that end the gateway before it is ready; each message is one line for the person at the terminal."""
+"""Errors that end the gateway before it is ready; each message is one line for the person at the terminal.
+
+But for what a Makefile's tools said: that follows, a line each.
+"""
 
 
 class GatewayError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ from gateway.functions.invoke import InvokeApi
 from gateway.functions.pool import Functions
 from gateway.http.addresses import Addresses
 from gateway.http.api import HttpApi
+from gateway.ids import new_request_id
 from gateway.inspector.data import Data
 from gateway.inspector.recorder import Recorder
 from gateway.inspector.routes import PREFIX, Inspector, Parts
@@ -43,6 +45,7 @@ from gateway.websocket.targets import Services
 from gateway.websocket.throttling import Account
 
 SINGLE_ORIGIN = "/socket.io"
+_BELOW = re.compile(r"/_apis/(?P<id>.+)/(?P<stage>[^/]+)/?")
 _OWN = (resources.CREDENTIALS["aws_access_key_id"],)
 
 
@@ -87,6 +90,8 @@ class Gateway:
         self._refused: set[str] = set()
         self._pollers: dict[str, list[Poller]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._events: Asynchronous | None = None
+        self._functions: dict[str, str] = {}
 
     def refused(self, error: SignatureRefused) -> None:
         """A call of `@connections` was not signed as it should be: say once for each kind what to do."""
@@ -96,19 +101,24 @@ class Gateway:
 
     # ---- addresses
 
-    def websocket_stage(self, stage: str) -> WebSocketApi | None:
-        """Return the API that has a stage, or None."""
-        return next((api for api in self.websocket_apis if stage in api.spec.stages), None)
+    def websocket_stage(self, stage: str, connection_id: str = "") -> WebSocketApi | None:
+        """Return the API that has a stage, or None; of several the one whose connection it is, else the first."""
+        having = [api for api in self.websocket_apis if stage in api.spec.stages]
+        return next((api for api in having if api.knows(connection_id)), having[0] if having else None)
 
     def websocket_at(self, path: str) -> tuple[WebSocketApi, str] | None:
         """Return the API and the stage that an upgrade at `path` reaches, or None.
 
-        A stage has two addresses, `/{stage}` and `/{stage}/`; `/socket.io/` is the one origin's, and reaches the first
-        stage of the first API.
+        A stage has two addresses, `/{stage}` and `/{stage}/`, each also below `/_apis/{id}`: of several APIs that have
+        a stage of one name, only the first is at the short ones. `/socket.io/` is the one origin's, and reaches the
+        first stage of the first API.
         """
         if path.removesuffix("/") == SINGLE_ORIGIN and self.websocket_apis:
             api = self.websocket_apis[0]
             return api, next(iter(api.spec.stages), "")
+        if (below := _BELOW.fullmatch(path)) is not None:
+            named = (api for api in self.websocket_apis if below["id"] in (api.spec.api_id, api.spec.logical_id))
+            return next(((api, below["stage"]) for api in named if below["stage"] in api.spec.stages), None)
         stage = path[1:].removesuffix("/")
         found = self.websocket_stage(stage) if path.startswith("/") and stage and "/" not in stage else None
         return None if found is None else (found, stage)
@@ -118,9 +128,6 @@ class Gateway:
     def add_apis(self, stack: Stack, functions: Functions, services: Services) -> None:
         """Serve the stack's APIs."""
         for websocket in apis.websocket_apis(stack):
-            for stage in websocket.stages:
-                if self.websocket_stage(stage) is not None:
-                    stack.unsupported[websocket.logical_id] = f"second WebSocket API with a stage {stage}"
             self.websocket_apis.append(
                 WebSocketApi(
                     websocket,
@@ -138,7 +145,7 @@ class Gateway:
         settings, authority, clock = self.settings, self.authority, self.clock
         self.http_apis = Addresses(
             [
-                HttpApi(spec, submit, settings, authority, clock, self.journal, self.console.note)
+                HttpApi(spec, submit, settings, authority, clock, self.journal, self.console.note, self.signatures)
                 for spec in http_apis(stack)
             ]
         )
@@ -153,6 +160,8 @@ class Gateway:
     ) -> None:
         """Poll the stack's queues, read its streams and run its schedules."""
         settings, clock, note = self.settings, self.clock, self.console.note
+        self._events = events
+        self._functions = {spec.arn: spec.logical_id for spec in stack.functions()}
         notified = self.options.endpoint_url is None
         of_queues, of_tables = sources.mappings(stack)
         for mapping in of_queues:
@@ -216,6 +225,15 @@ class Gateway:
             self._sizes[spec.logical_id] = Sizing(spec.memory, str(processors[0]))
         self._scheduled |= {schedule.logical_id for schedule in sources.schedules(stack)}
 
+    def invoke_later(self, arn: str, payload: str, service: str) -> None:
+        """A topic, a rule or a bucket of the embedded AWS has an event for a function."""
+        # A version or an alias is the function itself here.
+        function = self._functions.get(":".join(arn.split(":")[:7]))
+        if self._events is None or function is None:
+            self.console.note(f"{service}: an event is lost, there is no function {arn}")
+        else:
+            self._events.put(function, payload.encode("utf-8", "surrogatepass"), service, new_request_id())
+
     def called(self, call: AwsCall) -> None:
         """Somebody called the embedded AWS."""
         # What the inspector reads of tables nobody would on AWS.
@@ -249,11 +267,11 @@ class Gateway:
 
     def addresses(self) -> list[tuple[str, str]]:
         """Return each API's address and logical id."""
-        found = [
-            (f"ws://{self.authority}/{stage}", api.spec.logical_id)
-            for api in self.websocket_apis
-            for stage in api.spec.stages
-        ]
+        found = []
+        for api in self.websocket_apis:
+            for stage in api.spec.stages:
+                path = "" if self.websocket_stage(stage) is api else f"/_apis/{api.spec.api_id}"
+                found.append((f"ws://{self.authority}{path}/{stage}", api.spec.logical_id))
         return found + self.http_apis.urls(self.url)
 
     def cut(self, code: int, disconnect: bool) -> None:

@@ -34,7 +34,7 @@ class _Matters(DefaultFilter):
 
 
 class Reloader:
-    """Watches folders of code, by the logical id of the function that uses them, and the template.
+    """Watches folders of code, by the logical id of the function that uses them, and the templates.
 
     `reload(functions)` is called with the ids of those whose code has changed.
     """
@@ -42,14 +42,14 @@ class Reloader:
     def __init__(
         self,
         folders: Mapping[str, Sequence[Path]],
-        template: Path,
+        templates: Sequence[Path],
         reload: Callable[[list[str]], Awaitable[None]],
         console: Console,
     ) -> None:
         self._folders = {
             function: [folder.resolve() for folder in used if folder.is_dir()] for function, used in folders.items()
         }
-        self._template = template.resolve()
+        self._templates = {template.resolve() for template in templates}
         self._reload = reload
         self._console = console
         self._stop = asyncio.Event()
@@ -70,7 +70,12 @@ class Reloader:
         try:
             await asyncio.gather(
                 self._watch(folders, _Matters(folders), self._code_changed, recursive=True),
-                self._watch([self._template.parent], BaseFilter(), self._template_changed, recursive=False),
+                self._watch(
+                    sorted({path.parent for path in self._templates}),
+                    BaseFilter(),
+                    self._template_changed,
+                    recursive=False,
+                ),
             )
         except OSError as error:
             self._console.note(f"Changed code is not seen: {error} (--no-reload says this no more)")
@@ -97,7 +102,7 @@ class Reloader:
             await changed({Path(path) for _, path in changes})
 
     async def _code_changed(self, paths: set[Path]) -> None:
-        paths = {path for path in paths if path != self._template and not path.is_dir()}
+        paths = {path for path in paths if path not in self._templates and not path.is_dir()}
         if packages := [path for path in paths if path.name in _PACKAGES]:
             self._console.note(f"{_named(packages)} has changed: restart the gateway to install what is new")
         functions = [
@@ -112,8 +117,8 @@ class Reloader:
             await self._reload(functions)
 
     async def _template_changed(self, paths: set[Path]) -> None:
-        if self._template in paths:
-            self._console.note(f"{self._template.name} has changed: restart the gateway to apply it")
+        if changed := self._templates & paths:
+            self._console.note(f"{_named(changed)} has changed: restart the gateway to apply it")
 
 
 def _named(paths: Iterable[Path]) -> str:

@@ -1,14 +1,13 @@
 """Which route a message or a request takes."""
 
-import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from gateway.template.specs import HttpRoute, WebSocketRoute, WebSocketSpec
+from gateway.websocket.selection import selected_key
 
-_BODY_SELECTION = re.compile(r"\$\{?request\.body\.([A-Za-z0-9_.\-\[\]]+)\}?")
 _RESERVED = ("$connect", "$disconnect")
 
 
@@ -21,32 +20,6 @@ def select_route(spec: WebSocketSpec, text: str) -> WebSocketRoute | None:
     if key is not None and key not in _RESERVED and key in spec.routes:
         return spec.routes[key]
     return spec.routes.get("$default")
-
-
-def selected_key(selection: str, text: str) -> str | None:
-    """Return the value of a route selection expression on a message, None where it has none.
-
-    A static expression such as `\\$default` is its own value; `$request.body.x` looks into a JSON body once.
-    """
-    if selection.startswith("\\$"):
-        return selection[1:]
-    match = _BODY_SELECTION.fullmatch(selection)
-    if match is None:
-        return selection
-    try:
-        value: Any = json.loads(text)
-    except ValueError:
-        return None
-    for name in re.findall(r"[^.\[\]]+", match[1]):
-        if isinstance(value, dict):
-            value = value.get(name)
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None
 
 
 def match_http(routes: Sequence[HttpRoute], method: str, path: str) -> tuple[HttpRoute, dict[str, str]] | None:

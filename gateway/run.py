@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gateway import containers
 from gateway.aws import resources
@@ -18,25 +19,27 @@ from gateway.aws.server import MotoServer
 from gateway.aws.streams import AwsStreams, stream_arns
 from gateway.chaos.rules import described
 from gateway.console import Console
-from gateway.errors import GatewayError, TemplateError, UsageError
-from gateway.functions.build import build, cache_folder
+from gateway.errors import GatewayError, UsageError
+from gateway.functions import bootstrap
+from gateway.functions.build import build, cache_folder, rebuild, watched
 from gateway.functions.invoke import InvokeApi
 from gateway.functions.lambda_endpoint import LambdaEndpoint, RemoteFunction
 from gateway.functions.pool import Functions, Pool, Runner, environment
 from gateway.gateway import Gateway
-from gateway.http.addresses import paths
 from gateway.inspector.data import Data
 from gateway.options import Options, check_app, check_faults, with_app
 from gateway.reload import Reloader
 from gateway.shell import Server, bind
 from gateway.template import sources
 from gateway.template.cache import expanded as expanded_template
-from gateway.template.http_apis import http_apis
+from gateway.template.deliveries import deliveries
+from gateway.template.hosts import any_host, host_names, localised
+from gateway.template.nested import flattened
 from gateway.template.parameters import configured, parameter_values
 from gateway.template.reader import load
 from gateway.template.specs import FunctionSpec
 from gateway.template.stack import Stack
-from gateway.template.stores import stores
+from gateway.template.stores import pool_clients, pools, stores
 from gateway.tls import Certificate, certificate
 from gateway.triggers.asynchronous import Asynchronous
 from gateway.websocket.sender import Sender
@@ -75,16 +78,23 @@ async def running(
         async with _aws(ends, gateway, embedded, others) as endpoint:
             # Expanding the template takes this process as long as starting takes the other.
             cached = cache_folder() / "templates"
-            expanded = await asyncio.to_thread(expanded_template, template, values, settings, cached)
+            expand = partial(expanded_template, folder=cached)
+
+            def whole() -> tuple[dict[str, Any], list[Path]]:
+                return flattened(
+                    expand(template, values, settings), values, options.template.resolve(), settings, expand
+                )
+
+            expanded, nested = await asyncio.to_thread(whole)
             stack = Stack(expanded, values, root, endpoint, settings)
             check_app(options, stack.functions())
-            holdings = _Holdings(stack)
+            holdings = _Holdings(stack, embedded=options.endpoint_url is None)
         await asyncio.to_thread(holdings.create)
         # Only now are the addresses of queues and streams known.
         functions = stack.functions()
         if options.sam_env is not None and outside is not None:
             called = containers.authority(outside, port)
-            specs = [_localised(spec, called, gateway.authority, stack) for spec in functions]
+            specs = [localised(spec, called, gateway.authority, stack) for spec in functions]
             containers.write_environment(options.sam_env, specs, endpoint, outside)
             console.progress(f"Environment for sam local --env-vars: {options.sam_env}")
         if remote is None:
@@ -117,10 +127,14 @@ async def running(
             gateway.inspect(functions, started, holdings.data())
         if options.reload and remote is None:
             used = {
-                spec.logical_id: [spec.code, *spec.layers, *([Path(extra_path)] if extra_path else [])]
-                for spec in functions
+                spec.logical_id: [*watched(spec), *([Path(extra_path)] if extra_path else [])] for spec in functions
             }
-            reloader = Reloader(used, options.template, started.reload, console)
+
+            async def reload(changed: list[str]) -> None:
+                await rebuild((spec for spec in functions if spec.logical_id in changed), console, cache_folder())
+                await started.reload(changed)
+
+            reloader = Reloader(used, [options.template, *nested], reload, console)
             ends.push_async_callback(reloader.close)
             reloader.start()
 
@@ -157,8 +171,9 @@ async def running(
 class _Holdings:
     """What a stack keeps on its AWS: tables, queues and stores."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, embedded: bool) -> None:
         self._stack = stack
+        self._embedded = embedded
         self._tables, self._queues = stack.tables(), stack.queues()
         self.dynamodb, self.sqs = resources.clients(stack.endpoint, stack.settings)
 
@@ -166,7 +181,15 @@ class _Holdings:
         """Make what does not exist yet, and tell the stack where it is. Raises GatewayError."""
         stack = self._stack
         stack.queue_urls = resources.create(self.dynamodb, self.sqs, self._tables, self._queues)
-        stack.unsupported |= resources.create_stores(stack.endpoint, stack.settings, stores(stack))
+        for made in (pools, pool_clients):
+            stack.unsupported |= resources.create_stores(stack.endpoint, stack.settings, made(stack), stack.chosen)
+        told = deliveries(stack)
+        if not self._embedded:
+            # Another AWS would look for the functions in itself.
+            words = "topic, rule or notification; not made in another AWS, which has none of the functions"
+            stack.unsupported |= {spec.logical_id: words for spec in told}
+            told = []
+        stack.unsupported |= resources.create_stores(stack.endpoint, stack.settings, stores(stack) + told)
         streaming = (table for table in self._tables if "StreamSpecification" in table.arguments)
         stack.stream_arns = stream_arns(self.dynamodb, {table.logical_id: table.name for table in streaming})
 
@@ -191,6 +214,7 @@ async def _aws(
             options.aws_port,
             others,
             on_call=gateway.called,
+            on_invoke=gateway.invoke_later,
             ttl_sweep=settings.ttl_sweep,
             ttl_lag=settings.ttl_lag,
             region=settings.region,
@@ -233,12 +257,13 @@ def _pool(
     gateway: Gateway, spec: FunctionSpec, stack: Stack, extra_path: str | None, trusted: Certificate | None
 ) -> Pool:
     """Return what runs a function here."""
-    spec = _localised(spec, gateway.authority, gateway.authority, stack)
+    spec = localised(spec, gateway.authority, gateway.authority, stack)
     if trusted is not None:
         spec = replace(spec, environment={**trusted.variables, **spec.environment})
+    hosts = {bootstrap.HOSTS: f"{','.join(host_names(stack))}={gateway.authority}"}
     return Pool(
         spec,
-        environment(spec, stack.endpoint, extra_path, gateway.settings),
+        environment(spec, stack.endpoint, extra_path, gateway.settings) | hosts,
         gateway.settings,
         gateway.clock,
         gateway.journal,
@@ -269,7 +294,7 @@ def _bind(ends: contextlib.AsyncExitStack, host: str, port: int) -> socket.socke
 async def _certificate(gateway: Gateway, others: list[str]) -> Certificate | None:
     """Return what TLS is served with; None where it cannot be kept, and why goes to the console."""
     host = gateway.options.host
-    names = [socket.gethostname() if host in ("0.0.0.0", "::") else host, *others]
+    names = [socket.gethostname() if host in ("0.0.0.0", "::") else host, *others, *any_host(gateway.settings)]
     folder = cache_folder() / "tls"
     try:
         return await asyncio.to_thread(certificate, folder, names)
@@ -290,26 +315,3 @@ def _remote(options: Options) -> LambdaEndpoint | None:
 def _outside(options: Options) -> str | None:
     """Return this machine's name for containers, where it is asked for. Raises GatewayError."""
     return None if options.sam_env is None else options.container_host or containers.host()
-
-
-def _localised(spec: FunctionSpec, called: str, told: str, stack: Stack) -> FunctionSpec:
-    """Return a function whose variables name this machine wherever they named an API of the stack.
-
-    What begins with http a function calls itself, at `called`; a socket's address it tells clients: `told`. Lambda's
-    own API is at `called` too.
-    """
-    settings = stack.settings
-    below = {str(stack.reference(name)): "" for name in stack.of_type("AWS::ApiGatewayV2::Api")}
-    below |= paths(http_apis(stack))
-    region = re.escape(settings.region)
-    domain = rf"(?:execute-api\.{region}\.{re.escape(settings.url_suffix)}|lambda-url\.{region}\.on\.aws)"
-    pattern = re.compile(rf"\b(http|ws)s://({'|'.join(below) or '(?!)'})\.{domain}(?::443)?(?![\w.-])")
-    authorities = {"http": called, "ws": told}
-    changed = {
-        name: pattern.sub(lambda found: f"{found[1]}://{authorities[found[1]]}{below[found[2]]}", value)
-        for name, value in spec.environment.items()
-    }
-    return replace(spec, environment={"AWS_ENDPOINT_URL_LAMBDA": f"http://{called}", **changed})
-
-
-__all__ = ["Gateway", "GatewayError", "Options", "TemplateError", "UsageError", "new_event_loop", "running"]

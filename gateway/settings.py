@@ -72,7 +72,7 @@ class Settings:
     # [R] of REST APIs: words of the 403 of an authorizer that denies, and of the 500 of one that fails.
     denied_message: str = "User is not authorized to access this resource"
     authorizer_failed_message: str = "Internal server error"
-    # [D] A message that its model refuses gets an error frame with these words; [?] its other fields are those of all.
+    # [D] A message that its model refuses gets an error frame with these words, its connection's id and its own.
     invalid_body_message: str = "Bad request body"
 
     # ---- Throttling
@@ -102,6 +102,7 @@ class Settings:
     # of an HTTP API's.
     rest_authorizer_ttl: float = 300.0
     http_authorizer_ttl: float = 0.0
+    jwt_keys_ttl: float = 7200.0  # [D] seconds for which an issuer's keys count
 
     # ---- Functions
     payload_limit: int = 6 * KIB * KIB  # [D] synchronous, each way
@@ -112,6 +113,8 @@ class Settings:
     # been at work on one for as long: AWS starts one at once, but on one machine a burst of short invocations is over
     # before a new process has started, and would only be slowed down by the start.
     scale_up_after: float = 0.020
+    # [?] How long a process that nobody needs any more is kept, by the machine's time; a function's last one stays.
+    idle_worker_life: float = 300.0
     # What goes wrong on purpose (`gateway.chaos`) does so the same way for the same seed; None draws one.
     seed: int | None = None
     # AWS allows 10 s; one machine that starts several processes at once needs more.
@@ -142,6 +145,10 @@ class Settings:
     poll_longest: float = 0.200
     poll_notified: float = 1.0
     poll_after_error: float = 1.0
+    stream_poll: float = 0.250  # [D] a stream's shard is read four times a second
+    # [?] Wait before a stream's batch that failed is tried again: twice as long each time, up to the longest.
+    stream_retry_wait: float = 0.5
+    stream_retry_longest: float = 60.0
 
     # ---- The embedded AWS
     # Seconds between two looks for items whose time to live is over; turning the clock is followed by one as well.
@@ -159,7 +166,3 @@ class Settings:
     inspector_bytes: int = 64 * KIB * KIB
     # Seconds between two updates of the inspector's page.
     inspector_pause: float = 0.1
-    stream_poll: float = 0.250  # [D] a stream's shard is read four times a second
-    # [?] Wait before a stream's batch that failed is tried again: twice as long each time, up to the longest.
-    stream_retry_wait: float = 0.5
-    stream_retry_longest: float = 60.0

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import json
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,7 +10,8 @@ from typing import Protocol, cast
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.chaos.faults import Faults
 from gateway.clock import Clock
@@ -20,12 +20,12 @@ from gateway.functions.invoke import InvokeApi
 from gateway.http.addresses import Addresses
 from gateway.http.events import HttpRequest, HttpResponse, error_response
 from gateway.inspector.routes import PREFIX, Inspector
-from gateway.journal import Journal, Managed
+from gateway.journal import Journal
 from gateway.settings import Settings
-from gateway.sigv4 import SignatureRefused, Signatures, SignedRequest
+from gateway.sigv4 import SignatureRefused, Signatures
 from gateway.tls import Certificate, Listener
 from gateway.websocket.api import WebSocketApi
-from gateway.websocket.connections import ManagementError
+from gateway.websocket.management import Management, read, respond
 from gateway.websocket.protocol import protocols
 
 
@@ -48,37 +48,21 @@ class Served(Protocol):
     def websocket_at(self, path: str) -> tuple[WebSocketApi, str] | None:
         """Return the API and the stage that an upgrade at `path` reaches, or None."""
 
-    def websocket_stage(self, stage: str) -> WebSocketApi | None:
-        """Return the API that has a stage, or None."""
+    def websocket_stage(self, stage: str, connection_id: str = "") -> WebSocketApi | None:
+        """Return the API that has a stage, or None; of several the one whose connection it is."""
 
     def refused(self, error: SignatureRefused) -> None:
         """A call of `@connections` was not signed as it should be."""
 
 
-def application(gateway: Served) -> FastAPI:
+def application(gateway: Served) -> ASGIApp:
     """Return the ASGI application: `@connections`, stages that are no pages, and the HTTP API for all else."""
+    management = Management(gateway)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-
-    async def connections(request: Request) -> Response:
-        invocation = gateway.credentials.invocation(access_key(request.headers.get("authorization", "")))
-        connection_id, body = request.path_params["connection_id"], b""
-        if request.method == "POST":
-            body = await _read(request.receive, gateway.settings.message_limit)
-        try:
-            async with gateway.faults.call(request.method, connection_id):
-                response = _managed(gateway, request, body, invocation)
-        except ManagementError as error:
-            # boto3 takes the exception's name from this header alone.
-            headers = {"x-amzn-ErrorType": error.error_type}
-            words = json.dumps({"message": error.message}) if error.message else ""
-            response = Response(words, error.status, headers, media_type="application/json")
-        now, status = gateway.clock.now(), response.status_code
-        gateway.journal.write(Managed(now, invocation, request.method, connection_id, status, len(body)))
-        return response
 
     async def invoke(request: Request) -> Response:
         caller = gateway.credentials.invocation(access_key(request.headers.get("authorization", "")))
-        body = await _read(request.receive, gateway.settings.payload_limit)
+        body = await read(request.receive, gateway.settings.payload_limit)
         name, qualifier = request.path_params["name"], request.query_params.get("Qualifier")
         assert gateway.invoke_api is not None
         response = await gateway.invoke_api.invoke(name, qualifier, request.headers, body, caller)
@@ -88,45 +72,14 @@ def application(gateway: Served) -> FastAPI:
         # Before all else: no stage and no route of an API is in its way.
         app.mount(PREFIX, gateway.inspector)
     app.add_route("/2015-03-31/functions/{name:path}/invocations", invoke, methods=["POST"])
-    app.add_route("/{stage}/@connections/{connection_id}", connections, methods=["POST", "GET", "DELETE"])
     app.mount("/", _Pages(gateway))
-    return app
 
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        own = gateway.inspector is not None and scope["path"].startswith(f"{PREFIX}/")
+        if own or not await management.answers(scope, receive, send):
+            await app(scope, receive, send)
 
-def _managed(gateway: Served, request: Request, body: bytes, invocation: str) -> Response:
-    """Answer a call of `@connections`. Raises ManagementError."""
-    _check_signature(gateway, request, body)
-    stage, connection_id = request.path_params["stage"], request.path_params["connection_id"]
-    api = gateway.websocket_stage(stage)
-    if api is None:
-        raise ManagementError(403, "ForbiddenException", "Forbidden")
-    if request.method == "POST":
-        api.post(stage, connection_id, body, invocation)
-        return Response(status_code=200)
-    if request.method == "GET":
-        return Response(json.dumps(api.get(stage, connection_id)), media_type="application/json")
-    api.delete(stage, connection_id)
-    return Response(status_code=204)
-
-
-def _check_signature(gateway: Served, request: Request, body: bytes) -> None:
-    """Raise ManagementError where somebody has to sign, and has not."""
-    # Of a body that is too long the end was not kept: there is nothing to check, and nobody gets it.
-    if gateway.signatures is None or len(body) > gateway.settings.message_limit:
-        return
-    scope = request.scope
-    signed = SignedRequest(
-        request.method,
-        scope["raw_path"].decode("latin-1").partition("?")[0],
-        scope["query_string"].decode("latin-1"),
-        request.headers.items(),
-        body,
-    )
-    try:
-        gateway.signatures.check(signed)
-    except SignatureRefused as error:
-        gateway.refused(error)
-        raise ManagementError(403, error.error_type, error.message) from None
+    return front
 
 
 class _Pages:
@@ -148,33 +101,14 @@ class _Pages:
         elif found is None:
             response = error_response(404, "Not Found")
         else:
-            body = await _read(receive, settings.http_body_limit)
+            body = await read(receive, settings.http_body_limit)
             response = await found.api.handle(replace(request, path=found.path, body=body), found.domain)
         headers_out = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in response.headers]
-        if response.status not in (204, 304):
-            headers_out.append((b"content-length", str(len(response.body)).encode()))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers_out})
-        body = b"" if response.status in (204, 304) else response.body
-        await send({"type": "http.response.body", "body": body})
+        await respond(send, response.status, headers_out, response.body)
 
 
 def _is_websocket_stage(gateway: Served, path: str) -> bool:
     return gateway.websocket_stage(path.strip("/")) is not None and path.count("/") <= 2 and not path.startswith("//")
-
-
-async def _read(receive: Receive, limit: int) -> bytes:
-    """Return a request's body; of one over `limit` enough to see that it is."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        part = message.get("body", b"")
-        # The rest is taken and dropped, so that the client gets to read its answer.
-        if size <= limit:
-            parts.append(part)
-        size += len(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 def _request(scope: Scope, body: bytes) -> HttpRequest:
@@ -190,6 +124,7 @@ def _request(scope: Scope, body: bytes) -> HttpRequest:
         str(client[0]),
         int(server[1] or 80),
         scope.get("scheme", "http"),
+        scope["raw_path"].decode("latin-1").partition("?")[0],
     )
 
 
@@ -238,6 +173,13 @@ class Server(uvicorn.Server):
         """Accept no more, and close what is open."""
         for listener in self._listeners:
             listener.stop()
+        for connection in list(self.server_state.connections):
+            # A function that keeps its connection does not answer the end of TLS while nothing runs in it.
+            idle = isinstance(connection, HttpToolsProtocol) and (
+                connection.cycle is None or connection.cycle.response_complete
+            )
+            if idle and connection.transport.get_extra_info("ssl_object") is not None:
+                connection.transport.abort()
         await super().shutdown(sockets)
 
     async def start(self) -> None:

@@ -11,37 +11,35 @@ The gateways of a process share an event loop on a thread of its own; functions 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
 import contextlib
 import functools
 import json
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Self, TextIO, TypeVar, cast, overload
+from typing import Any, Generic, Self, TypeVar, cast, overload
 
 import boto3
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from gateway.aws.calls import AwsCall
 from gateway.aws.resources import CREDENTIALS
-from gateway.aws.server import MotoServer
 from gateway.chaos.rules import AnyRule
 from gateway.console import Console
 from gateway.errors import GatewayError
+from gateway.gateway import Gateway as Running
 from gateway.journal import Called, Entry, Injected, Invoked, Logged, Managed, Returned
 from gateway.meter.bill import Bill
-from gateway.run import Gateway as Running
-from gateway.run import Options, new_event_loop, running
+from gateway.options import Options
+from gateway.run import running
 from gateway.settings import Settings
 from gateway.shell import bind
+from gateway.testing_home import Errors, home
 
 PATIENCE = 10.0
 """Seconds for which the kit waits for what is to come."""
@@ -342,7 +340,7 @@ class Gateway:
         self._running: Running | None = None
         self._work: concurrent.futures.Future[None] | None = None
         self._end: asyncio.Event | None = None
-        self._errors = _Errors()
+        self._errors = Errors()
 
     # ---- its life
 
@@ -350,7 +348,7 @@ class Gateway:
         """Start; returns itself once it serves."""
         ready: concurrent.futures.Future[Running] = concurrent.futures.Future()
         logging.getLogger("gateway").addHandler(self._errors)
-        self._work = asyncio.run_coroutine_threadsafe(self._serve(ready), _home().loop)
+        self._work = asyncio.run_coroutine_threadsafe(self._serve(ready), home().loop)
         self._work.add_done_callback(lambda work: _fail(ready, work))
         try:
             self._running = ready.result()
@@ -364,13 +362,13 @@ class Gateway:
         """End it, and all that it started. Raises what failed in it."""
         if self._work is None or self._end is None:
             return
-        _home().loop.call_soon_threadsafe(self._end.set)
+        home().loop.call_soon_threadsafe(self._end.set)
         work, self._work = self._work, None
         try:
             work.result(30)
         finally:
             self._forget()
-        errors = [*self._errors.taken(), *_home().errors.taken()]
+        errors = [*self._errors.taken(), *home().errors.taken()]
         if errors:
             raise ExceptionGroup("the gateway failed", errors)
 
@@ -386,10 +384,9 @@ class Gateway:
 
     async def _serve(self, ready: concurrent.futures.Future[Running]) -> None:
         self._end = asyncio.Event()
-        home = _home()
-        console = Console(home.output, home.output)
+        console = Console(home().output, home().output)
         with self._listening:
-            async with running(self._options, console, self._listening, home.aws) as gateway:
+            async with running(self._options, console, self._listening, home().aws) as gateway:
                 gateway.journal.subscribe(self._read)
                 ready.set_result(gateway)
                 await self._end.wait()
@@ -403,7 +400,7 @@ class Gateway:
 
     def run(self, work: Coroutine[Any, Any, _T], timeout: float = 60) -> _T:
         """Run a coroutine on the gateway's thread, and return its result."""
-        return asyncio.run_coroutine_threadsafe(work, _home().loop).result(timeout)
+        return asyncio.run_coroutine_threadsafe(work, home().loop).result(timeout)
 
     def settle(self, timeout: float = PATIENCE) -> None:
         """Return once no function runs. Raises Never after `timeout` seconds."""
@@ -450,7 +447,7 @@ class Gateway:
 
     def table(self, name: str) -> Table:
         """Return a table, by its logical id or its own name."""
-        names = {name, f"{self.running.settings.stack_name}-{name}"}
+        names = {name, f"{self.running.settings.stack_name}-{name.replace('/', '-')}"}
         client = self.boto3("dynamodb")
         found = sorted(
             names & {each for page in client.get_paginator("list_tables").paginate() for each in page["TableNames"]}
@@ -517,140 +514,6 @@ def emptied(name: str) -> Any:
         return gateway
 
     return reset
-
-
-# ---------------------------------------------------------------- the thread
-
-
-class _Errors(logging.Handler):
-    """Keeps what failed without a caller that would be told."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self._found: list[Exception] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record of an error."""
-        error = record.exc_info[1] if record.exc_info else None
-        self.add(error if isinstance(error, Exception) else GatewayError(record.getMessage()))
-
-    def add(self, error: Exception) -> None:
-        """Keep an error."""
-        self._found.append(error)
-
-    def taken(self) -> list[Exception]:
-        """Return the errors so far, once."""
-        found, self._found = self._found, []
-        return found
-
-
-class _Output:
-    """Standard error as it is when something is written: pytest gives each test its own."""
-
-    def write(self, text: str) -> int:
-        return sys.stderr.write(text)
-
-    def flush(self) -> None:
-        sys.stderr.flush()
-
-    def isatty(self) -> bool:
-        return False
-
-
-class _Kept(MotoServer):
-    """An embedded AWS that outlives its gateway: to start it takes longer than all else, to empty it a moment."""
-
-    def __init__(self, home: _Home, key: object, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._home = home
-        self._key = key
-        self._turned = False
-
-    def given(self, on_sent: Callable[[str, str], None], on_call: Callable[[AwsCall], None] | None) -> Self:
-        """Serve another gateway."""
-        self._on_sent, self._on_call = on_sent, on_call
-        return self
-
-    async def start(self, timeout: float = 60) -> None:
-        """See MotoServer."""
-        if self._process is None:
-            await super().start(timeout)
-        else:
-            await self.set_faults(())
-            await self.reset()
-
-    async def advance(self, seconds: float) -> None:
-        """See MotoServer."""
-        self._turned = True
-        await super().advance(seconds)
-
-    async def close(self) -> None:
-        """Wait for the next gateway; one whose time was turned is of no use to it."""
-        usable = self._ready is not None and self._ready.done() and not self._lines.lost and not self._turned
-        if usable and not self._home.ending and self._key not in self._home.kept:
-            self.given(lambda queue, group: None, None)
-            self._home.kept[self._key] = self
-        else:
-            await super().close()
-
-    async def end(self) -> None:
-        """Kill the process."""
-        await super().close()
-
-
-class _Home:
-    """The thread on which gateways run, and what they leave to each other."""
-
-    def __init__(self) -> None:
-        self.loop = new_event_loop()
-        self.loop.set_exception_handler(self._failed)
-        self.output = cast(TextIO, _Output())
-        self.errors = _Errors()
-        self.kept: dict[object, _Kept] = {}
-        self.ending = False
-        # A daemon, so that the interpreter comes to what is registered for its end.
-        self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
-        self._thread.start()
-        atexit.register(self.close)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
-
-    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        self.errors.add(error if isinstance(error, Exception) else GatewayError(str(context.get("message"))))
-
-    def aws(
-        self, account_id: str, on_sent: Any, port: int = 0, others: Sequence[str] = (), **options: Any
-    ) -> MotoServer:
-        """Return the embedded AWS for a gateway: one that another has left, or a new one."""
-        on_call = options.pop("on_call", None)
-        key = (account_id, port, tuple(others), *sorted(options.items()))
-        kept = self.kept.pop(key, None) or _Kept(self, key, account_id, on_sent, port, others, **options)
-        return kept.given(on_sent, on_call)
-
-    def close(self) -> None:
-        """End what was kept, and the thread."""
-
-        async def end() -> None:
-            self.ending = True
-            tasks = asyncio.all_tasks() - {cast("asyncio.Task[Any]", asyncio.current_task())}
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.gather(*(kept.end() for kept in self.kept.values()))
-            await self.loop.shutdown_default_executor()
-
-        asyncio.run_coroutine_threadsafe(end(), self.loop).result(10)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(10)
-        self.loop.close()
-
-
-@functools.cache
-def _home() -> _Home:
-    return _Home()
 
 
 def _fail(ready: concurrent.futures.Future[Running], work: concurrent.futures.Future[None]) -> None:

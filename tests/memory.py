@@ -1,7 +1,7 @@
 """The server's ports in memory, with a clock that tests turn and faults that they order."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from server.exceptions import JournalExpiredError, JournalMissingError
 from server.jobs import Job, from_json
 from server.ports import Gone, PortError, Ports
 from server.records import (
+    END_LAPSE,
     MAX_LETTER,
     OFFER_LAPSE,
     Asked,
@@ -18,6 +19,7 @@ from server.records import (
     Change,
     Connection,
     Dialect,
+    Ending,
     Entry,
     JournalRecord,
     Letter,
@@ -27,7 +29,7 @@ from server.records import (
     Parked,
 )
 
-CLAIM_LAPSE = 60_000
+TAKE_LAPSE = 180_000
 LOCK_LAPSE = 10_000
 
 
@@ -45,12 +47,20 @@ class Record:
     locked_at: int | None = None
     locked_by: str | None = None
     moved: str | None = None
+    left: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def read(self) -> Connection:
+        connection = replace(copy.deepcopy(self.connection), joined=self.joined)
+        for namespace, (at, by) in self.left.items():
+            connection.leaving[namespace] = Ending(connection.sockets.pop(namespace), at, by)
+        return connection
 
 
 class MemoryConnections:
     def __init__(self, rooms: "MemoryRooms") -> None:
         self.records: dict[str, Record] = {}
         self.parked: dict[str, Parked] = {}
+        self.taken: dict[str, int] = {}
         self.past_runs: list[int] = []
         self._rooms = rooms
 
@@ -66,45 +76,67 @@ class MemoryConnections:
 
     def load(self, connection_id: str) -> Connection | None:
         record = self._at_home(connection_id)
-        return None if record is None or record.closing else copy.deepcopy(record.connection)
+        return None if record is None or record.closing else record.read()
 
     def load_all(self, connection_ids: Sequence[str]) -> list[Connection]:
         return [connection for each in connection_ids if (connection := self.load(each))]
 
-    def handled(self, connection_id: str, number: int, pending: tuple[str, ...] | None = None) -> None:
+    def handled(
+        self,
+        connection_id: str,
+        number: int,
+        pending: tuple[str, ...] | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         record = self._at_home(connection_id)
-        if record is not None:
-            record.connection.handled = number
-            if pending is not None:
-                record.connection.pending = pending
+        if record is None or record.closing:
+            return
+        record.connection.handled = number
+        if pending is not None:
+            record.connection.pending = pending
+        for namespace, session in (data or {}).items():
+            if namespace in record.connection.sockets:
+                record.connection.sockets[namespace].data = copy.deepcopy(session)
 
     def change(self, connection_id: str, change: Change) -> bool:
         record = self._at_home(connection_id)
         if record is None or record.closing:
             return False
         connection = record.connection
-        if change.joined.keys() & connection.sockets.keys():
+        if change.joined.keys() & connection.sockets.keys() - record.left.keys():
             return False
         if change.pending is not None:
             connection.pending = change.pending
         for namespace, socket in change.joined.items():
             connection.sockets[namespace] = copy.deepcopy(socket)
+            record.left.pop(namespace, None)
             record.joined = True
         for namespace, data in change.data.items():
-            connection.sockets[namespace].data = copy.deepcopy(data)
+            if namespace in connection.sockets:  # which another may have ended
+                connection.sockets[namespace].data = copy.deepcopy(data)
         for room, stays in change.stays.items():
             connection.stays.pop(room, None)
             if stays:
                 connection.stays[room] = stays
         return True
 
-    def leave(self, connection_id: str, namespace: str) -> bool:
-        record = self.records.get(connection_id)
-        if record is None or record.closing:
-            return False
-        if record.moved:
-            return self.leave(record.moved, namespace)
-        return record.connection.sockets.pop(namespace, None) is not None
+    def leave(self, connection_id: str, namespace: str, at: int, by: str) -> Connection | None:
+        record = self._at_home(connection_id)
+        if record is None or record.closing or namespace not in record.connection.sockets:
+            return None
+        begun, other = record.left.get(namespace, (at - END_LAPSE - 1, ""))
+        if begun >= at - END_LAPSE and other != by:
+            return None
+        record.left[namespace] = (at, by)
+        return record.read()
+
+    def left(self, connection_id: str, namespace: str, rooms: Sequence[str]) -> None:
+        record = self._at_home(connection_id)
+        if record is None or namespace not in record.left:
+            return
+        del record.left[namespace], record.connection.sockets[namespace]
+        for room in rooms:
+            record.connection.stays.pop((namespace, room), None)
 
     def touch(self, connection_id: str, seen: int) -> Dialect | None:
         record = self.records.get(connection_id)
@@ -121,10 +153,10 @@ class MemoryConnections:
             return None
         if seen is not None and record.seen != seen:
             return None
-        if record.closing and record.closing >= at - CLAIM_LAPSE:
+        if record.closing and record.closing >= at - END_LAPSE:
             return None
         record.closing = at
-        return replace(copy.deepcopy(record.connection), offered=record.offered)
+        return replace(record.read(), offered=record.offered)
 
     def adopt(self, connection_id: str, session: Connection) -> bool:
         record = self.records.get(connection_id)
@@ -142,21 +174,32 @@ class MemoryConnections:
             dialect=adopted.dialect,
             origin=session.id,
         )
+        for namespace, ending in adopted.leaving.items():
+            record.connection.sockets[namespace] = ending.socket
+            record.left[namespace] = (ending.at, ending.by)
         record.joined = bool(adopted.sockets)
         return True
 
     def remove(self, connection: Connection, places: Sequence[Membership], parked: Sequence[Parked] = ()) -> None:
+        self._rooms.leave(places)
         for each in parked:
             self.park(each)
-        self._rooms.leave(places)
         self.records.pop(connection.id, None)
         self.records.pop(connection.origin or "", None)
 
     def park(self, parked: Parked) -> None:
         self.parked[parked.pid] = copy.deepcopy(parked)
+        self.taken.pop(parked.pid, None)
 
-    def unpark(self, pid: str) -> Parked | None:
-        return self.parked.pop(pid, None)
+    def unpark(self, pid: str, at: int) -> Parked | None:
+        parked = self.parked.get(pid)
+        if parked is None or (pid in self.taken and not (parked.silent and self.taken[pid] < at - TAKE_LAPSE)):
+            return None
+        self.taken[pid] = at
+        return copy.deepcopy(parked)
+
+    def forget(self, pid: str) -> None:
+        self.parked.pop(pid, None)
 
     def beats(self) -> Iterator[Beat]:
         for record in [record for record in self.records.values() if not record.moved]:
@@ -187,11 +230,18 @@ class MemoryRooms:
             if not members:
                 self.items.pop((each.namespace, each.room), None)
 
-    def rehome(self, memberships: Iterable[Membership], connection_id: str) -> None:
+    def evict(self, memberships: Iterable[Membership], connection_id: str) -> None:
+        self.leave(each for each in list(memberships) if self._is_theirs(each, connection_id))
+
+    def rehome(self, memberships: Iterable[Membership], old: str, new: str) -> None:
         for each in memberships:
-            members = self.items.get((each.namespace, each.room), {})
-            if each.sid in members:
-                members[each.sid] = replace(members[each.sid], connection_id=connection_id)
+            if self._is_theirs(each, old):
+                members = self.items[each.namespace, each.room]
+                members[each.sid] = replace(members[each.sid], connection_id=new)
+
+    def _is_theirs(self, place: Membership, connection_id: str) -> bool:
+        member = self.items.get((place.namespace, place.room), {}).get(place.sid)
+        return member is not None and member.connection_id == connection_id
 
     def members(self, namespace: str, room: str | None) -> list[Member]:
         return list(self.items.get((namespace, room), {}).values())
@@ -199,7 +249,7 @@ class MemoryRooms:
 
 class MemoryPackets:
     def __init__(self, journals: "MemoryJournals") -> None:
-        self.items: dict[tuple[str, str | None], dict[str, Packet]] = {}
+        self.items = journals.packets
         self._published = journals.published
 
     def write(self, packets: Sequence[tuple[str, str | None, Packet]], until: int) -> None:
@@ -260,19 +310,29 @@ class MemoryJournals:
         self._rooms = rooms
         self.heads: dict[tuple[str, str], tuple[Any, int]] = {}
         self.logs: dict[tuple[str, str], dict[str, Entry]] = {}
+        self.values: dict[tuple[str, str], dict[str, tuple[Any, int]]] = {}  # each with its end
+        self.packets: dict[tuple[str, str | None], dict[str, Packet]] = {}
         self.published: dict[tuple[str, str | None], dict[str, Packet]] = {}
 
     def create(self, namespace: str, room: str, data: Any, expires_at: int) -> bool:
         if (namespace, room) in self.heads:
             return False
-        self.heads[namespace, room] = (data, expires_at)
+        self.heads[namespace, room] = (copy.deepcopy(data), expires_at)
         self.logs[namespace, room] = {}
         return True
 
     def read(self, namespace: str, room: str) -> JournalRecord | None:
         if (namespace, room) not in self.heads:
             return None
-        return JournalRecord(*self.heads[namespace, room], len(self.logs[namespace, room]))
+        data, expires_at = self.heads[namespace, room]
+        return JournalRecord(copy.deepcopy(data), expires_at, len(self.logs[namespace, room]))
+
+    def change(self, namespace: str, room: str, data: Any, new: Any, at: int) -> tuple[JournalRecord | None, bool]:
+        found = self.read(namespace, room)
+        if found is None or found.data != data or found.expires_at <= at // 1000:
+            return found, False
+        self.heads[namespace, room] = (copy.deepcopy(new), found.expires_at)
+        return self.read(namespace, room), True
 
     def append(
         self, namespace: str, room: str, key: str, body: Any, at: int, published: tuple[str, str] | None = None
@@ -294,11 +354,39 @@ class MemoryJournals:
         entries = self.logs.get((namespace, room), {}).values()
         return [entry for entry in entries if before is None or entry.seq < before][-limit:]
 
-    def delete(self, namespace: str, room: str) -> None:
-        self.heads.pop((namespace, room), None)
-        self.logs.pop((namespace, room), None)
-        self.published.pop((namespace, room), None)
-        self._rooms.items.pop((namespace, room), None)
+    def entry(self, namespace: str, room: str, key: str) -> Entry | None:
+        return copy.deepcopy(self.logs.get((namespace, room), {}).get(key))
+
+    def rewrite(self, namespace: str, room: str, key: str, body: Any, new: Any, at: int) -> tuple[Entry | None, bool]:
+        found = self.entry(namespace, room, key)
+        if found is None:
+            return None, False
+        if self.heads[namespace, room][1] <= at // 1000:
+            raise JournalExpiredError(room)
+        if found.body != body:
+            return found, False
+        self.logs[namespace, room][key] = replace(found, body=copy.deepcopy(new))
+        packets = self.published.get((namespace, room), {})
+        for offset, packet in packets.items():
+            if packet.entry == found:
+                packets[offset] = replace(packet, entry=self.logs[namespace, room][key])
+        return self.entry(namespace, room, key), True
+
+    def store(self, namespace: str, room: str, name: str, value: Any, expires_at: int) -> None:
+        self.values.setdefault((namespace, room), {})[name] = (copy.deepcopy(value), expires_at)
+
+    def load(self, namespace: str, room: str, names: Sequence[str], at: int) -> dict[str, Any]:
+        values = self.values.get((namespace, room), {})
+        return {name: values[name][0] for name in names if name in values and values[name][1] > at // 1000}
+
+    def discard(self, namespace: str, room: str, names: Sequence[str]) -> None:
+        for name in names:
+            self.values.get((namespace, room), {}).pop(name, None)
+
+    def delete(self, namespace: str, room: str, until: int) -> None:
+        kept: list[dict[Any, Any]] = [self.heads, self.logs, self.values, self.packets, self.published]
+        for each in (*kept, self._rooms.items):
+            each.pop((namespace, room), None)
 
 
 class MemoryMailboxes:
@@ -380,7 +468,7 @@ class MemoryMailboxes:
         if record is None or record.offered != websocket or record.box or record.moved not in (None, websocket):
             return None
         record.moved = websocket
-        return copy.deepcopy(record.connection)
+        return record.read()
 
     @staticmethod
     def _box(record: Record) -> Box:
@@ -427,6 +515,36 @@ class MemoryQueue:
 
 
 @dataclass
+class MemoryLimits:
+    used: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def count(self, name: str, limit: int, until: int) -> bool:
+        if self.used.get((name, until), 0) >= limit:
+            return False
+        self.used[name, until] = self.used.get((name, until), 0) + 1
+        return True
+
+
+@dataclass
+class MemoryAgenda:
+    items: dict[str, tuple[int, str]] = field(default_factory=dict)
+    count: int = 0
+
+    def add(self, job: str, when: int) -> None:
+        self.count += 1
+        self.items[f"{self.count}"] = (when, job)
+
+    def due(self, at: int) -> Iterator[tuple[str, str]]:
+        for id, (when, job) in sorted(self.items.items(), key=lambda item: item[1][0]):
+            if when <= at:
+                yield id, job
+
+    def remove(self, ids: Sequence[str]) -> None:
+        for id in ids:
+            self.items.pop(id, None)
+
+
+@dataclass
 class MemoryTimers:
     started: list[tuple[str, int]] = field(default_factory=list)
 
@@ -446,6 +564,8 @@ class World:
         self.queue = MemoryQueue()
         self.packets = MemoryPackets(self.journals)
         self.questions = MemoryQuestions()
+        self.limits = MemoryLimits()
+        self.agenda = MemoryAgenda()
         self.timers = MemoryTimers()
         self.on_sleep: Callable[[], None] | None = None
         self.mailboxes = MemoryMailboxes(self.connections)
@@ -456,6 +576,8 @@ class World:
             self.mailboxes,
             self.packets,
             self.questions,
+            self.limits,
+            self.agenda,
             self.wire,
             self.queue,
             self.queue,

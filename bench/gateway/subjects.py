@@ -14,14 +14,14 @@ import urllib.error
 import urllib.request
 import venv
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
 
-from tests.e2e.processes import ROOT, free_port
+from tests.e2e.processes import ROOT, children_of, free_port
 
 APPLICATION = Path(__file__).parent / "application"
 CACHE = ROOT / ".cache" / "bench"
@@ -43,18 +43,24 @@ class Subject:
 
     def memory(self) -> float:
         """Return the megabytes of the process and of all that it has started; what they share counts once."""
-        return sum(_proportional(pid) for pid in [self.process.pid, *_children(self.process.pid)]) / 1e6
+        return sum(_proportional(pid) for pid in [self.process.pid, *children_of(self.process.pid)]) / 1e6
 
 
 @contextlib.contextmanager
-def ours() -> Iterator[Subject]:
+def ours(name: str = "Fleeting", runtime: str = "python3.12") -> Iterator[Subject]:
     """This gateway, as the command runs it, without a word for each frame."""
     port = free_port()
     template = str(APPLICATION / "template.yaml")
     command = [sys.executable, "-m", "gateway", template, "--port", str(port), "--quiet"]
-    with _running("this gateway", command, ROOT) as process:
+    command += ["--parameter-overrides", f"Runtime={runtime}"]
+    with _running(name, command, ROOT) as process:
         _until_open(process, port)
-        yield Subject("Fleeting", process, f"ws://127.0.0.1:{port}/dev", f"http://127.0.0.1:{port}/dev")
+        yield Subject(name, process, f"ws://127.0.0.1:{port}/dev", f"http://127.0.0.1:{port}/dev")
+
+
+def ours_with_node() -> contextlib.AbstractContextManager[Subject]:
+    """This gateway with the JavaScript function that serverless-offline runs."""
+    return ours("Fleeting, Node", "nodejs20.x")
 
 
 @contextlib.contextmanager
@@ -132,7 +138,12 @@ def serverless_offline() -> Iterator[Subject]:
         yield Subject("serverless-offline", process, f"ws://127.0.0.1:{ports[1]}", f"http://127.0.0.1:{ports[1]}")
 
 
-SUBJECTS = {"fleeting": ours, "ministack": ministack, "serverless-offline": serverless_offline}
+SUBJECTS: Mapping[str, Callable[[], contextlib.AbstractContextManager[Subject]]] = {
+    "fleeting": ours,
+    "fleeting-node": ours_with_node,
+    "ministack": ministack,
+    "serverless-offline": serverless_offline,
+}
 
 
 @contextlib.contextmanager
@@ -158,7 +169,7 @@ def _running(
         except Exception as error:
             raise RuntimeError(f"{name}: {error}; its own words are in {log.relative_to(ROOT)}") from error
         finally:
-            children = _children(process.pid)
+            children = children_of(process.pid)
             process.send_signal(signal.SIGINT)
             try:
                 process.wait(20)
@@ -183,19 +194,6 @@ def _until_open(process: subprocess.Popen[bytes], port: int) -> None:
         else:
             return
     raise RuntimeError(f"nothing answered within {START} s")
-
-
-def _children(parent: int) -> list[int]:
-    found: list[int] = []
-    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = {int(pid): int(above) for pid, above in (line.split() for line in table.splitlines())}
-    for pid in parents:
-        ancestor = pid
-        while ancestor in parents and ancestor != parent:
-            ancestor = parents[ancestor]
-        if ancestor == parent and pid != parent:
-            found.append(pid)
-    return found
 
 
 def _proportional(pid: int) -> int:

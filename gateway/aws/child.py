@@ -373,7 +373,11 @@ def serve(control: int, descriptors: Iterable[int], ttl_sweep: float, ttl_lag: f
 
         repairs.repair(clock, metering.work, faults, later)
         metering.install()
-        dispatcher = Dispatcher()
+
+        def invoke(arn: str, payload: str, service: str) -> None:
+            lines.send({"invoke": arn, "payload": payload, "service": service})
+
+        dispatcher = Dispatcher(invoke)
 
         def tell(call: AwsCall) -> None:
             # Who polls a queue waits for it; a record of a call has time.

@@ -15,15 +15,18 @@ from moto.sqs.models import sqs_backends
 from moto.sqs.responses import SQSResponse
 from moto.utilities.utils import get_partition
 
+from gateway.aws import invoking
 from gateway.aws.faults import Answer
+from gateway.aws.invoking import Invoke
 
 _DIRECT: dict[str, type[BaseResponse]] = {"DynamoDB_20120810": DynamoHandler, "AmazonSQS": SQSResponse}
 
 
 class Dispatcher:
-    """Answers requests in the form of PEP 3333."""
+    """Answers requests in the form of PEP 3333. `invoke` hands events to functions."""
 
-    def __init__(self) -> None:
+    def __init__(self, invoke: Invoke) -> None:
+        self._invoke = invoke
         self._wsgi: Any = None
 
     def warm(self, account_id: str, region: str) -> None:
@@ -59,6 +62,7 @@ class Dispatcher:
             from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
             self._wsgi = DomainDispatcherApplication(create_backend_app)
+            invoking.install(self._invoke)
         started: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:

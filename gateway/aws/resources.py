@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,13 @@ def create(
     return urls
 
 
-def create_stores(endpoint: str, settings: Settings, stores: Iterable[StoreSpec]) -> dict[str, str]:
-    """Make what does not exist yet, and return what could not be made: why, by logical id."""
+def create_stores(
+    endpoint: str, settings: Settings, stores: Iterable[StoreSpec], chosen: dict[str, str] | None = None
+) -> dict[str, str]:
+    """Make what does not exist yet, and return what could not be made: why, by logical id.
+
+    The ids that the AWS chooses go to `chosen`.
+    """
     session = boto3.Session(region_name=settings.region, **CREDENTIALS)  # type: ignore[arg-type]
     made: dict[str, Any] = {}
     failed = {}
@@ -76,7 +82,11 @@ def create_stores(endpoint: str, settings: Settings, stores: Iterable[StoreSpec]
             config = _CONFIG.merge(Config(s3={"addressing_style": "path"}))
             made[store.service] = session.client(store.service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
         try:
-            getattr(made[store.service], store.operation)(**store.arguments)
+            answer = getattr(made[store.service], store.operation)(**store.arguments)
+            if store.answer and chosen is not None:
+                chosen[store.logical_id] = str(
+                    functools.reduce(lambda found, name: found[name], store.answer.split("."), answer)
+                )
         except ClientError as error:
             if error.response["Error"]["Code"] not in _EXISTS:
                 failed[store.logical_id] = f"cannot be created: {error}"

@@ -23,7 +23,8 @@ class MotoServer:
 
     It listens on `port`, 0 for a free one, of the loopback and of the `others`, addresses of this machine.
     `on_sent(queue, group)` is called when there may be something new on a queue, by its name; the group is empty where
-    there is none, or it is not known. `on_call(call)` gets every call, soon after its answer. Items whose time to live
+    there is none, or it is not known. `on_call(call)` gets every call, soon after its answer; `on_invoke(arn, event,
+    service)` an event for a function, from a topic, a rule or a bucket. Items whose time to live
     has been over for `ttl_lag` seconds are deleted every `ttl_sweep` seconds. `region` is the one that is asked for
     first. Raises OSError where it cannot listen.
     """
@@ -36,6 +37,7 @@ class MotoServer:
         others: Sequence[str] = (),
         *,
         on_call: Callable[[AwsCall], None] | None = None,
+        on_invoke: Callable[[str, str, str], None] | None = None,
         ttl_sweep: float = 60.0,
         ttl_lag: float = 0.0,
         region: str = "us-east-1",
@@ -53,6 +55,7 @@ class MotoServer:
         self._account_id = account_id
         self._on_sent = on_sent
         self._on_call = on_call
+        self._on_invoke = on_invoke
         self._arguments = (str(ttl_sweep), str(ttl_lag), region)
         self._process: asyncio.subprocess.Process | None = None
         self._lines = Lines(self._told, self._lost)
@@ -82,6 +85,9 @@ class MotoServer:
                 bootstrap.PARENT: str(os.getpid()),
                 "PYTHONPATH": os.pathsep.join(filter(None, [_package_root(), os.environ.get("PYTHONPATH")])),
                 "MOTO_ACCOUNT_ID": self._account_id,
+                # The same pools have the same ids at each start, and once all is emptied.
+                "MOTO_COGNITO_IDP_USER_POOL_ID_STRATEGY": "HASH",
+                "MOTO_COGNITO_IDP_USER_POOL_CLIENT_ID_STRATEGY": "HASH",
             },
             start_new_session=True,
         )
@@ -147,6 +153,9 @@ class MotoServer:
         elif "ready" in line:
             if self._ready is not None and not self._ready.done():
                 self._ready.set_result(None)
+        elif "invoke" in line:
+            if self._on_invoke is not None:
+                self._on_invoke(line["invoke"], line["payload"], line["service"])
         elif (done := self._asked.get(line["done"])) is not None and not done.done():
             done.set_result(None)
 

@@ -5,6 +5,7 @@ import contextlib
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
@@ -26,8 +27,8 @@ from gateway.chaos.rules import (
     Throttle,
 )
 from gateway.clock import Clock, Timer
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.runtime_api import Submit
-from gateway.functions.worker import FunctionFailed
 from gateway.journal import Called, Entry, Injected, Journal, Managed
 from gateway.websocket.connections import ManagementError
 
@@ -269,9 +270,12 @@ class Injector(Faults):
 
     # ---- @connections, queues
 
-    @contextlib.asynccontextmanager
-    async def call(self, method: str, connection: str) -> AsyncIterator[None]:
+    def call(self, method: str, connection: str) -> AbstractAsyncContextManager[None]:
         """See Faults."""
+        return self._call(method, connection) if self._active else contextlib.nullcontext()
+
+    @contextlib.asynccontextmanager
+    async def _call(self, method: str, connection: str) -> AsyncIterator[None]:
         found = next((rule for rule, active in self._calls(method) if active.strikes(rule)), None)
         if found is None:
             yield

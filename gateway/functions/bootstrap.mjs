@@ -6,6 +6,7 @@ import { createRequire } from "node:module"
 import path from "node:path"
 import { pathToFileURL } from "node:url"
 import { format } from "node:util"
+import "./hosts.mjs"
 
 const { env } = process
 const [host, port] = env.AWS_LAMBDA_RUNTIME_API.split(":")

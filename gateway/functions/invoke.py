@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from gateway.functions.failures import NOT_RUN, FunctionFailed
 from gateway.functions.runtime_api import Submit
-from gateway.functions.worker import NOT_RUN, FunctionFailed
 from gateway.http.events import HttpResponse
 from gateway.ids import new_request_id
 from gateway.journal import Entry, Invoked, Journal, Logged

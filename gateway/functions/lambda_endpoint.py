@@ -13,7 +13,7 @@ import httptools
 from gateway.clock import Clock
 from gateway.console import Console
 from gateway.errors import GatewayError, UsageError
-from gateway.functions.worker import NOT_RUN, FunctionFailed
+from gateway.functions.failures import NOT_RUN, FunctionFailed
 from gateway.ids import new_request_id
 from gateway.journal import Invoked, Journal, Logged, Returned
 from gateway.settings import Settings

@@ -15,8 +15,9 @@ from gateway.clock import Clock
 from gateway.credentials import Credentials
 from gateway.errors import GatewayError
 from gateway.functions import runtimes
+from gateway.functions.failures import NOT_RUN, FunctionFailed
 from gateway.functions.runtime_api import Invocation
-from gateway.functions.worker import NOT_RUN, FunctionFailed, Worker
+from gateway.functions.worker import Worker
 from gateway.ids import new_request_id, new_trace_id
 from gateway.journal import Journal, Logged
 from gateway.settings import Settings
@@ -60,11 +61,12 @@ class Pool:
         self._workers: dict[Worker, asyncio.Task[None]] = {}
         # Those that finish what they run, and get nothing more.
         self._leaving: dict[Worker, asyncio.Task[None]] = {}
-        self._idle: list[Worker] = []
+        self._idle: dict[Worker, float] = {}  # since when by the machine's time; the last one that idled comes last
         self._waiting: deque[Invocation] = deque()
         # What a worker was started for, where that is a cold start on purpose.
         self._reserved: dict[Worker, Invocation] = {}
         self._growth: asyncio.TimerHandle | None = None
+        self._release: asyncio.TimerHandle | None = None
         self._prestarted: asyncio.Future[None] | None = None
         self._closed = False
 
@@ -79,10 +81,12 @@ class Pool:
             result.set_exception(FunctionFailed("ServiceException", "the gateway is stopping"))
         elif len(payload) > self._settings.payload_limit:
             result.set_exception(FunctionFailed("RequestTooLargeException", "the event is over 6 MB"))
+        elif self.spec.concurrency == 0:  # how a function is switched off
+            result.set_exception(FunctionFailed("TooManyRequestsException", "Rate Exceeded."))
         elif self._room and (late := self._faults.cold_start(self.spec.logical_id)) is not None:
             self._clock.call_later(late, self._start_for, invocation)
         elif self._idle:
-            self._idle.pop().invoke(invocation)
+            self._idle.popitem()[0].invoke(invocation)
         elif self._settings.throttle and self._running() >= self._limit:
             result.set_exception(FunctionFailed("TooManyRequestsException", "Rate Exceeded."))
         else:
@@ -95,7 +99,7 @@ class Pool:
 
     async def prestart(self) -> None:
         """Start one worker, and return once it is ready, or has failed and said so."""
-        if not self._workers:
+        if not self._workers and self.spec.concurrency != 0:
             self._prestarted = self._loop.create_future()
             self._start()
             await self._prestarted
@@ -104,7 +108,7 @@ class Pool:
         """Let every invocation from now on find the code as it now is; those that run end in their own process."""
         self._leaving |= self._workers
         self._workers.clear()
-        idle, self._idle = self._idle, []
+        idle, self._idle = self._idle, {}
         for worker in idle:
             worker.kill()
         self._settle_prestart()
@@ -134,8 +138,9 @@ class Pool:
     async def close(self) -> None:
         """Kill every worker."""
         self._closed = True
-        if self._growth is not None:
-            self._growth.cancel()
+        for timer in (self._growth, self._release):
+            if timer is not None:
+                timer.cancel()
         workers = self._workers | self._leaving
         tasks = list(workers.values())
         for worker in workers:
@@ -163,7 +168,7 @@ class Pool:
             invocation.result.cancel()
             return
         if self._idle and len(self._workers) >= self._limit:
-            self._idle.pop().kill()
+            self._idle.popitem()[0].kill()
         self._reserved[self._start()] = invocation
 
     def _start(self) -> Worker:
@@ -196,7 +201,9 @@ class Pool:
             if not invocation.result.done():
                 worker.invoke(invocation)
                 return
-        self._idle.append(worker)
+        self._idle[worker] = self._loop.time()
+        if self._release is None:
+            self._release = self._loop.call_later(self._settings.idle_worker_life, self._let_go)
 
     def _ended(self, worker: Worker, failure: FunctionFailed | None) -> None:
         reserved = self._reserved.pop(worker, None)
@@ -205,8 +212,7 @@ class Pool:
         if self._leaving.pop(worker, None) is not None:
             return
         self._workers.pop(worker, None)
-        if worker in self._idle:
-            self._idle.remove(worker)
+        self._idle.pop(worker, None)
         self._settle_prestart()
         if self._closed:
             return
@@ -238,6 +244,18 @@ class Pool:
         if len(self._waiting) > starting and len(self._workers) < self._limit and self._held_up():
             self._start()
         self._grow_soon()
+
+    def _let_go(self) -> None:
+        """End the processes that a load has left behind, all but one."""
+        self._release = None
+        now, life = self._loop.time(), self._settings.idle_worker_life
+        spare = len(self._idle) + sum(worker.busy for worker in self._workers) - 1
+        for worker, since in list(self._idle.items())[:spare]:
+            if now - since < life:
+                self._release = self._loop.call_at(since + life, self._let_go)
+                return
+            del self._idle[worker]
+            worker.kill()
 
     def _held_up(self) -> bool:
         """Tell whether another process would help: not where those at work use up the machine's processors."""

@@ -7,7 +7,8 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib import machinery
 from pathlib import Path
 
 from gateway.functions import bootstrap
@@ -40,24 +41,36 @@ def fault(spec: FunctionSpec) -> str:
     if is_node(spec):
         if shutil.which("node") is None:
             return f"function with runtime {spec.runtime}, and there is no node on the PATH"
-        return _typescript(spec)
+        # A module that is missing Node names itself, as on Lambda.
+        return ""
     if spec.runtime.startswith("provided"):
         return _custom(spec.code / "bootstrap")
     return f"function with runtime {spec.runtime or 'unknown'}; --lambda-endpoint can run it"
 
 
-def _typescript(spec: FunctionSpec) -> str:
-    module = spec.code / node_module(spec.handler)
-    if any(module.with_name(module.name + ending).is_file() for ending in _NODE_EXTENSIONS[1:]):
-        return ""
-    for ending in (".ts", ".mts", ".cts", ".tsx"):
-        if module.with_name(module.name + ending).is_file():
-            return (
-                f"function in TypeScript ({module.name}{ending}); "
-                "run `sam build`, and then .aws-sam/build/template.yaml here"
-            )
-    # Node says it as on Lambda.
-    return ""
+def is_there(spec: FunctionSpec) -> bool:
+    """Tell whether the module that a function begins with is in its folder or its layers: it can run as it is.
+
+    So is what no build would let this machine run.
+    """
+    if is_python(spec):
+        module = python_module(spec.handler).replace(".", "/")
+        folders = [spec.code, *spec.layers, *(layer / "python" for layer in spec.layers)]
+        return any(
+            _has_module(folder / module, machinery.all_suffixes()) or (folder / module).is_dir() for folder in folders
+        )
+    if is_node(spec):
+        return _has_module(spec.code / node_module(spec.handler), _NODE_EXTENSIONS)
+    return not spec.runtime.startswith("provided") or not _custom(spec.code / "bootstrap")
+
+
+def _has_module(module: Path, endings: Sequence[str]) -> bool:
+    return any(module.with_name(module.name + ending).is_file() for ending in endings)
+
+
+def python_module(handler: str) -> str:
+    """Return the module in a Python handler: `folder/module.function` and `folder.module.function` are the same."""
+    return handler.rpartition(".")[0].replace("/", ".")
 
 
 def node_module(handler: str) -> str:

@@ -15,6 +15,7 @@ from gateway.chaos.faults import NO_FAULTS, Faults
 from gateway.clock import Clock, Timer
 from gateway.credentials import Credentials
 from gateway.functions import bootstrap, runtimes
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.runtime_api import Invocation, RuntimeConnection
 from gateway.journal import Invoked, Journal, Logged, Returned
 from gateway.settings import Settings
@@ -24,20 +25,6 @@ _CHUNK = 65536
 # So much output is read at a time, that a function which writes without end does not hold up the others.
 _CHUNKS = 16
 _LONGEST_LINE = 262144
-NOT_RUN = "ResourceNotFoundException"
-
-
-class FunctionFailed(Exception):
-    """An invocation failed: the function raised, crashed, ran out of time or could not be started.
-
-    `error_type` and `message` are what Lambda reports; `trace` the function's own stack, a line an entry.
-    """
-
-    def __init__(self, error_type: str, message: str, trace: list[str] | None = None) -> None:
-        super().__init__(message)
-        self.error_type = error_type
-        self.message = message
-        self.trace = trace or []
 
 
 class Worker:
@@ -102,6 +89,11 @@ class Worker:
             code = 1
         finally:
             self.kill()
+            if self._process is not None:
+                # Also where this is given up: what the loop has of the process is to be gone before the loop.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await self._process.wait()
             self._close()
         self._end(code)
 

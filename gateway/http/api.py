@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from gateway import ids
 from gateway.clock import Clock
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.runtime_api import Submit
-from gateway.functions.worker import FunctionFailed
-from gateway.http.authorizers import Authorizers
+from gateway.http.authorizers import Authorizers, identity_of
 from gateway.http.cors import is_preflight, preflight_response, with_cors
 from gateway.http.events import (
     HttpContext,
@@ -22,11 +22,13 @@ from gateway.http.events import (
     proxy_response,
 )
 from gateway.http.proxy import Unreachable, forward
+from gateway.http.tokens import KeysUnavailable, TokenRefused, Tokens, granted
 from gateway.journal import Journal, Requested
 from gateway.routing import match_http
 from gateway.settings import Settings
-from gateway.template.specs import HttpMock, HttpRoute, HttpSpec
-from gateway.websocket.authorizers import NotAuthorized
+from gateway.sigv4 import SERVICE, SignatureRefused, Signatures, SignedRequest
+from gateway.template.specs import HttpAuthorizerSpec, HttpMock, HttpRoute, HttpSpec, TokenSpec
+from gateway.websocket.authorizers import UNAUTHORIZED, NotAuthorized
 
 _Words = tuple[int, str, str]
 
@@ -66,7 +68,10 @@ _TYPES = {401: "UnauthorizedException", 403: "AccessDeniedException", 500: "Auth
 
 
 class HttpApi:
-    """One API. `submit` invokes a function; `note(text)` tells of an answer that is none."""
+    """One API. `submit` invokes a function; `note(text)` tells of an answer that is none, and of who was not let in.
+
+    `signatures` check who has to sign; without them nobody has to.
+    """
 
     def __init__(
         self,
@@ -77,6 +82,8 @@ class HttpApi:
         clock: Clock,
         journal: Journal,
         note: Callable[[str], None] = lambda text: None,
+        signatures: Signatures | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
         self.spec = spec
         self._submit = submit
@@ -89,6 +96,8 @@ class HttpApi:
         self._rest = spec.kind == "REST"
         self._binary_types = spec.binary_types if self._rest else None
         self._authorizers = Authorizers(submit, settings, clock, rest=self._rest)
+        self._signatures = signatures
+        self._tokens = tokens or Tokens(settings)
 
     async def handle(self, request: HttpRequest, domain_name: str | None = None) -> HttpResponse:
         """Answer a request; what goes wrong is an answer too. `domain_name` is the host, if the request chose it."""
@@ -124,9 +133,11 @@ class HttpApi:
             return error_response(*refusals.no_route)
         context = HttpContext(self.spec.api_id, self._settings.account_id, domain_name, stage, self.spec.stages[stage])
         asked = _Asked(request, request_id, path, stage, context, self._clock.now())
-        if found is not None and found[0].authorizer is not None:
+        if found is not None:
             try:
-                asked = replace(asked, context=replace(context, granted=await self._authorize(asked, *found)))
+                asked = replace(asked, context=await self._admitted(asked, *found))
+            except _Refused as refused:
+                return refused.response
             except NotAuthorized as error:
                 if str(error) != error.message:
                     self._note(str(error))
@@ -143,9 +154,62 @@ class HttpApi:
             return name, slash + rest or "/"
         return ("$default", path) if "$default" in self.spec.stages else (None, path)
 
-    async def _authorize(self, asked: "_Asked", route: HttpRoute, parameters: dict[str, str]) -> dict[str, object]:
-        spec = route.authorizer
-        assert spec is not None
+    async def _admitted(self, asked: "_Asked", route: HttpRoute, parameters: dict[str, str]) -> HttpContext:
+        """Return the context of a request that may go on. Raises _Refused, and NotAuthorized."""
+        if route.closed:
+            raise _Refused(error_response(403, "Forbidden", "ForbiddenException" if self._rest else ""))
+        if route.key_required:
+            given = asked.request.header("x-api-key") or ""
+            if given not in self.spec.api_keys.get(asked.stage, {}):
+                raise _Refused(error_response(403, "Forbidden", "ForbiddenException"))
+        if route.iam and self._signatures is not None:
+            return self._signed(asked, self._signatures)
+        if isinstance(route.authorizer, TokenSpec):
+            return await self._with_token(asked, route.authorizer)
+        if route.authorizer is not None:
+            return replace(asked.context, granted=await self._authorize(asked, route.authorizer, route, parameters))
+        return asked.context
+
+    def _signed(self, asked: "_Asked", signatures: Signatures) -> HttpContext:
+        request, settings = asked.request, self._settings
+        signed = SignedRequest(request.method, request.raw_path, request.query, request.headers, request.body)
+        try:
+            key = signatures.check(signed, "lambda" if self.spec.kind == "URL" else SERVICE)
+        except SignatureRefused as error:
+            self._note(f"{self.spec.logical_id}: {request.path} refused: {error.message} ({error.hint})")
+            # [R] Only a REST API says why.
+            words = (error.message, error.error_type) if self._rest else ("Forbidden", "")
+            raise _Refused(error_response(403, *words)) from None
+        # [D] are the fields, [?] is what they hold for a caller of no account.
+        arn = f"arn:{settings.partition}:iam::{settings.account_id}:user/{key}"
+        known = {"accessKey": key, "accountId": settings.account_id, "userArn": arn}
+        iam = {**known, "callerId": key, "cognitoIdentity": None, "principalOrgId": None, "userId": key}
+        identity = {**known, "caller": key, "user": key}
+        return replace(asked.context, granted=iam, granted_by="iam", identity=identity)
+
+    async def _with_token(self, asked: "_Asked", spec: TokenSpec) -> HttpContext:
+        event = self._event(asked, HttpRoute(asked.request.method, asked.path, ""), {}, "1.0")
+        token = next(filter(None, (identity_of(source, event) for source in spec.sources)), "")
+        try:
+            if not token:
+                raise TokenRefused(401, "")
+            claims = await self._tokens.check(spec, token)
+        except TokenRefused as error:
+            if isinstance(error, KeysUnavailable):
+                self._note(error.cause)
+            message = UNAUTHORIZED if error.status == 401 else "Forbidden"
+            response = error_response(error.status, message, _TYPES[error.status] if self._rest else "")
+            if not self._rest:
+                kind = "invalid_token" if error.status == 401 else "insufficient_scope"
+                about = f' scope="{" ".join(spec.scopes)}" error="{kind}" error_description="{error}"' if token else ""
+                response.headers.append(("www-authenticate", f"Bearer{about}"))
+            raise _Refused(response) from None
+        found = granted(claims, spec.scopes)
+        return replace(asked.context, granted={"claims": found["claims"]} if spec.cognito else found, granted_by="jwt")
+
+    async def _authorize(
+        self, asked: "_Asked", spec: HttpAuthorizerSpec, route: HttpRoute, parameters: dict[str, str]
+    ) -> dict[str, object]:
         account = f"{self._settings.region}:{self._settings.account_id}"
         # [D] A path begins without its slash here.
         place = f"{self.spec.api_id}/{asked.stage}/{asked.request.method}/{asked.path.lstrip('/')}"
@@ -200,6 +264,14 @@ class HttpApi:
         except (InvalidAnswer, ValueError) as error:
             self._note(f"{route.function} did not return an HTTP answer: {error}")
             return error_response(*refusals.invalid)
+
+
+class _Refused(Exception):
+    """Whoever asks is not let in: that is the answer."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        super().__init__()
+        self.response = response
 
 
 @dataclass(frozen=True, slots=True)

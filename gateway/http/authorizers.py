@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.clock import Clock
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.runtime_api import Submit
-from gateway.functions.worker import FunctionFailed
 from gateway.settings import Settings
 from gateway.template.specs import HttpAuthorizerSpec
 from gateway.websocket.authorizers import UNAUTHORIZED, NotAuthorized, allows, context_values, identity
@@ -35,9 +35,7 @@ class Authorizers:
 
         `resource` is the ARN of what is asked for. Raises NotAuthorized.
         """
-        named = {**event, "queryStringParameters": event.get("queryStringParameters") or {}}
-        named["stageVariables"] = event.get("stageVariables") or {}
-        values = [identity(_SOURCE.sub("route.request.", source), named) for source in spec.sources]
+        values = [identity_of(source, event) for source in spec.sources]
         if not all(values):
             raise NotAuthorized(401, UNAUTHORIZED)
         asked = _question(spec, event, values, resource)
@@ -89,6 +87,13 @@ class Authorizers:
     def _failed(self, cause: str) -> NotAuthorized:
         message = self._settings.authorizer_failed_message if self._rest else "Internal Server Error"
         return NotAuthorized(500, message, cause)
+
+
+def identity_of(source: str, event: Event) -> str:
+    """Return the value of an identity source such as `$request.header.Auth` or `method.request.header.Auth`."""
+    named = {**event, "queryStringParameters": event.get("queryStringParameters") or {}}
+    named["stageVariables"] = event.get("stageVariables") or {}
+    return identity(_SOURCE.sub("route.request.", source), named)
 
 
 def _question(spec: HttpAuthorizerSpec, event: Event, values: list[str], resource: str) -> Event:

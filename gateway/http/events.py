@@ -54,7 +54,7 @@ _TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request: `path` decoded, `query` raw, headers in the order sent."""
+    """A request: `path` decoded, `raw_path` and `query` as they came, headers in the order sent."""
 
     method: str
     path: str
@@ -64,6 +64,7 @@ class HttpRequest:
     source_ip: str
     port: int = 80
     scheme: str = "http"
+    raw_path: str = ""
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, its name in lower case; None where it is not there."""
@@ -83,7 +84,8 @@ class HttpResponse:
 class HttpContext:
     """What an event says of the API: `domain_name` is the host that it is served at.
 
-    `granted` is what an authorizer said of whoever asks, None without one.
+    `granted` is what an authorizer said of whoever asks, None without one, and `granted_by` its kind: lambda, jwt or
+    iam. `identity` is what else is known of the caller.
     """
 
     api_id: str
@@ -92,6 +94,8 @@ class HttpContext:
     stage: str = "$default"
     variables: Mapping[str, str] = field(default_factory=dict)
     granted: Mapping[str, Any] | None = None
+    granted_by: str = "lambda"
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
 
 class InvalidAnswer(Exception):
@@ -142,7 +146,7 @@ def http_event(
         "timeEpoch": int(now * 1000),
     }
     if context.granted is not None:
-        event["requestContext"]["authorizer"] = {"lambda": context.granted}
+        event["requestContext"]["authorizer"] = {context.granted_by: context.granted}
     if path_parameters:
         event["pathParameters"] = path_parameters
     if context.variables:
@@ -197,7 +201,7 @@ def proxy_event(
         "requestContext": {
             "accountId": context.account_id,
             "apiId": context.api_id,
-            **({} if context.granted is None else {"authorizer": dict(context.granted)}),
+            **({"authorizer": dict(context.granted)} if context.granted is not None and not context.identity else {}),
             "domainName": context.domain_name,
             "domainPrefix": context.domain_name.split(".", 1)[0],
             "extendedRequestId": request_id,
@@ -206,6 +210,7 @@ def proxy_event(
                 **dict.fromkeys(_IDENTITY),
                 "sourceIp": request.source_ip,
                 "userAgent": names.get("user-agent"),
+                **context.identity,
             },
             "path": request.path,
             "protocol": "HTTP/1.1",

@@ -1,13 +1,15 @@
 """What has happened lately, put together: frames with their invocations, and those with their log lines and calls.
 
-It keeps the last entries only, by number and by size, so its memory does not grow with time or traffic.
+It keeps the last entries only, by number and by size, so its memory does not grow with time or traffic. It puts them
+together when somebody looks: until then they wait as they are, and what nobody has looked at in time is only counted.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections import OrderedDict
+import operator
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +42,16 @@ _SMALL = 160
 # Log lines, calls and posts that are kept of one invocation.
 _PARTS = 1000
 _CLOSED = 200
+# Entries that wait, for each row that is kept: a frame, its invocation, its end and its answer make two rows.
+_WAITING = 4
+_SIZED: dict[type[Any], Callable[[Any], str | bytes]] = {
+    Received: operator.attrgetter("text"),
+    Sent: operator.attrgetter("data"),
+    Invoked: operator.attrgetter("payload"),
+    Returned: operator.attrgetter("answer"),
+    Logged: operator.attrgetter("line"),
+    Requested: operator.attrgetter("path"),
+}
 
 
 @dataclass(slots=True)
@@ -109,15 +121,17 @@ class Client:
 
 
 class Recorder:
-    """Reads a journal by `record`; keeps at most `entries` rows, and about `size` bytes."""
+    """Reads a journal by `record`; keeps at most `entries` rows, and about `size` bytes of them and of what waits."""
 
     def __init__(self, entries: int, size: int) -> None:
         self._entries = entries
         self._size = size
         self._numbers = itertools.count(1)
         self._versions = itertools.count(1)
-        self.version = 0
+        self._version = 0
         self._weight = 0
+        self._waiting: deque[Entry] = deque()
+        self._waiting_size = 0
         # By their last change, so that what is new since some version is at the end.
         self._rows: OrderedDict[int, Row] = OrderedDict()
         self._clients: OrderedDict[str, Client] = OrderedDict()
@@ -125,8 +139,17 @@ class Recorder:
         self._by_age: OrderedDict[int, Row] = OrderedDict()
         self._by_request: dict[str, Row] = {}
         self._by_run: dict[str, tuple[Row, Run]] = {}
-        self.totals = {"received": 0, "sent": 0, "invocations": 0, "running": 0, "errors": 0, "requests": 0}
-        self._records: dict[type[Any], Callable[[Any], None]] = {
+        self._totals = {"received": 0, "sent": 0, "invocations": 0, "running": 0, "errors": 0, "requests": 0}
+        self._counts: dict[type[Any], Callable[[Any], None]] = {
+            Connected: self._count_connected,
+            Disconnected: self._count_disconnected,
+            Received: self._count_received,
+            Sent: self._count_sent,
+            Invoked: self._count_invoked,
+            Returned: self._count_returned,
+            Requested: self._count_requested,
+        }
+        self._shows: dict[type[Any], Callable[[Any], None]] = {
             Connected: self._connected,
             Refused: self._refused,
             Disconnected: self._disconnected,
@@ -143,25 +166,44 @@ class Recorder:
 
     def record(self, entry: Entry) -> None:
         """Take in what has happened."""
-        record = self._records.get(type(entry))
-        if record is not None:
-            record(entry)
+        if isinstance(entry, Called | Managed) and not entry.invocation:
+            # Polls of a queue without end are nothing to show, and would push out what is.
+            return
+        self._waiting.append(entry)
+        self._waiting_size += _waiting_size(entry)
+        while len(self._waiting) > _WAITING * self._entries or self._waiting_size > self._size:
+            self._leave_out()
 
-    # ---- connections
+    def _leave_out(self) -> None:
+        """Only count the oldest entry that waits; there are enough that came after it to show."""
+        entry = self._waiting.popleft()
+        self._waiting_size -= _waiting_size(entry)
+        self._count(entry)
+        # What is older still is no more to be shown than this one is.
+        while self._by_age:
+            self._forget()
 
-    def _connected(self, entry: Connected) -> None:
+    def _catch_up(self) -> None:
+        """Somebody looks: put together what waits."""
+        waiting, self._waiting, self._waiting_size = self._waiting, deque(), 0
+        for entry in waiting:
+            self._count(entry)
+            self._shows[type(entry)](entry)
+
+    def _count(self, entry: Entry) -> None:
+        count = self._counts.get(type(entry))
+        if count is not None:
+            count(entry)
+
+    # ---- what is counted, shown or not
+
+    def _count_connected(self, entry: Connected) -> None:
         agent = entry.user_agent or ""
         client = Client(entry.connection, entry.api, entry.stage, entry.address, agent, entry.at, entry.at)
         self._clients[client.id] = client
         self._client_changed(client)
-        row = self._begun(entry.request, entry.at, "connect")
-        row.connection, row.api, row.text, row.status = entry.connection, entry.api, agent, 101
 
-    def _refused(self, entry: Refused) -> None:
-        row = self._begun(entry.request, entry.at, "refused")
-        row.api, row.text, row.status = entry.api, entry.stage, entry.status
-
-    def _disconnected(self, entry: Disconnected) -> None:
+    def _count_disconnected(self, entry: Disconnected) -> None:
         client = self._clients.pop(entry.connection, None)
         if client is not None:
             client.ended, client.code, client.reason = entry.at, entry.code, entry.reason
@@ -169,34 +211,62 @@ class Recorder:
             self._closed[client.id] = client
             while len(self._closed) > _CLOSED:
                 self._closed.popitem(last=False)
-        row = self._begun(entry.request, entry.at, "disconnect")
-        row.connection, row.status, row.text = entry.connection, entry.code, entry.reason
 
-    def _touch(self, connection: str, at: float, *, received: int = 0, sent: int = 0) -> None:
-        client = self._clients.get(connection)
+    def _count_received(self, entry: Received) -> None:
+        self._totals["received"] += 1
+        client = self._clients.get(entry.connection)
         if client is not None:
-            client.active = at
-            client.received += received
-            client.sent += sent
+            client.active = entry.at
+            client.received += 1
+            self._client_changed(client)
+
+    def _count_sent(self, entry: Sent) -> None:
+        self._totals["sent"] += 1
+        client = self._clients.get(entry.connection)
+        if client is not None:
+            client.active = entry.at
+            client.sent += 1
             self._client_changed(client)
 
     def _client_changed(self, client: Client) -> None:
         client.version = self._next()
         self._clients.move_to_end(client.id)
 
+    def _count_invoked(self, _: Invoked) -> None:
+        self._totals["invocations"] += 1
+        self._totals["running"] += 1
+
+    def _count_returned(self, entry: Returned) -> None:
+        self._totals["running"] -= 1
+        self._totals["errors"] += bool(entry.error)
+
+    def _count_requested(self, _: Requested) -> None:
+        self._totals["requests"] += 1
+
+    # ---- connections
+
+    def _connected(self, entry: Connected) -> None:
+        row = self._begun(entry.request, entry.at, "connect")
+        row.connection, row.api, row.text, row.status = entry.connection, entry.api, entry.user_agent or "", 101
+
+    def _refused(self, entry: Refused) -> None:
+        row = self._begun(entry.request, entry.at, "refused")
+        row.api, row.text, row.status = entry.api, entry.stage, entry.status
+
+    def _disconnected(self, entry: Disconnected) -> None:
+        row = self._begun(entry.request, entry.at, "disconnect")
+        row.connection, row.status, row.text = entry.connection, entry.code, entry.reason
+
     # ---- frames and requests
 
     def _received(self, entry: Received) -> None:
-        self.totals["received"] += 1
         row = self._begun(entry.request, entry.at, "in")
         row.connection, row.route = entry.connection, entry.route or ""
         row.size = len(entry.text.encode("utf-8", "surrogatepass"))
         row.text = entry.text[:_KEPT]
         self._grown(row, row.size)
-        self._touch(entry.connection, entry.at, received=1)
 
     def _sent(self, entry: Sent) -> None:
-        self.totals["sent"] += 1
         cause = self._by_request.get(entry.cause)
         if cause is None and (found := self._by_run.get(entry.cause)) is not None:
             cause = found[0]
@@ -210,10 +280,8 @@ class Recorder:
             if len(cause.children) < _PARTS:
                 cause.children.append(row)
             self._changed(cause)
-        self._touch(entry.connection, entry.at, sent=1)
 
     def _requested(self, entry: Requested) -> None:
-        self.totals["requests"] += 1
         row = self._begun(entry.request, entry.at - entry.duration, "http")
         row.api, row.route, row.text, row.status = entry.api, entry.method, entry.path, entry.status
         row.at, row.size, row.duration = entry.at - entry.duration, entry.sent, entry.duration
@@ -222,8 +290,6 @@ class Recorder:
     # ---- invocations
 
     def _invoked(self, entry: Invoked) -> None:
-        self.totals["invocations"] += 1
-        self.totals["running"] += 1
         row = self._by_request.get(entry.cause)
         # A queue's batch that comes again is news of its own; an authorizer and its $connect belong together.
         if row is None or (row.kind == "run" and b'"requestContext"' not in entry.payload):
@@ -237,8 +303,6 @@ class Recorder:
         self._grown(row, _OVERHEAD + len(run.payload))
 
     def _returned(self, entry: Returned) -> None:
-        self.totals["running"] -= 1
-        self.totals["errors"] += bool(entry.error)
         found = self._by_run.get(entry.invocation)
         if found is not None:
             row, run = found
@@ -328,18 +392,32 @@ class Recorder:
         row.children.clear()
 
     def _next(self) -> int:
-        self.version = next(self._versions)
-        return self.version
+        self._version = next(self._versions)
+        return self._version
 
     # ---- what is read
 
+    @property
+    def version(self) -> int:
+        """The number of the last change."""
+        self._catch_up()
+        return self._version
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many frames, invocations and requests there were since the beginning, and how many run."""
+        self._catch_up()
+        return self._totals
+
     def rows(self, since: int, limit: int) -> list[dict[str, Any]]:
         """Return rows that have changed since a version, oldest first; of more than `limit` the latest."""
+        self._catch_up()
         found = list(itertools.islice(_newer(self._rows.values().__reversed__(), since), limit))
         return [_row(row) for row in sorted(found, key=lambda row: row.number)]
 
     def clients(self, since: int) -> list[dict[str, Any]]:
         """Return connections that have changed since a version, also those that were closed."""
+        self._catch_up()
         open_ones = _newer(self._clients.values().__reversed__(), since)
         closed_ones = _newer(self._closed.values().__reversed__(), since)
         return [_client(client) for client in (*open_ones, *closed_ones)]
@@ -347,20 +425,24 @@ class Recorder:
     @property
     def oldest(self) -> int:
         """The number of the oldest row that is kept, 0 where there is none."""
+        self._catch_up()
         return next(iter(self._by_age), 0)
 
     @property
     def weight(self) -> int:
         """About how many bytes are kept."""
+        self._catch_up()
         return self._weight
 
     @property
     def open(self) -> int:
         """How many connections are open."""
+        self._catch_up()
         return len(self._clients)
 
     def trace(self, number: int) -> dict[str, Any] | None:
         """Return all that is known of a row, and of what it is due to; None for one that is no longer kept."""
+        self._catch_up()
         row = self._by_age.get(number)
         if row is None:
             return None
@@ -370,6 +452,11 @@ class Recorder:
             "runs": [_run(run) for run in row.runs],
             "sent": [_row(child) for child in row.children],
         }
+
+
+def _waiting_size(entry: Entry) -> int:
+    sized = _SIZED.get(type(entry))
+    return _SMALL if sized is None else _SMALL + len(sized(entry))
 
 
 def _newer(items: Iterable[Any], since: int) -> Iterator[Any]:

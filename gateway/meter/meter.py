@@ -60,7 +60,9 @@ class Meter:
         self._schedules = schedules
         self._own = own
         self._count_empty = count_empty_receives
-        self._quantities: defaultdict[str, Fraction] = defaultdict(Fraction)
+        # Whole numbers where they can be: fractions are slow, and this is done for each message.
+        self._quantities: defaultdict[str, Fraction | int] = defaultdict(int)
+        self._milliseconds: Counter[Sizing] = Counter()
         self._messages = 0
         self._open: dict[str, float] = {}
         self._init: dict[str, float] = {}
@@ -115,7 +117,7 @@ class Meter:
         """A function has run; `init` is what its process took to start, which is billed as well [D]."""
         sizing = self._functions.get(function, Sizing())
         self._add("lambda-request", 1)
-        self._add(f"lambda-gb-second-{sizing.architecture}", units.gigabyte_seconds(sizing.memory, duration + init))
+        self._milliseconds[sizing] += units.milliseconds(duration + init)
 
     def schedule(self) -> None:
         """EventBridge Scheduler has invoked its target."""
@@ -124,7 +126,8 @@ class Meter:
     def aws_call(self, call: AwsCall) -> None:
         """A call of the embedded AWS."""
         self._add("dynamodb-write-unit", call.write_units)
-        self._add("dynamodb-read-unit", Fraction(call.read_units))
+        if call.read_units:
+            self._add("dynamodb-read-unit", Fraction(call.read_units))
         match call.service:
             case "sqs":
                 self._add("sqs-fifo-request" if call.resource.endswith(".fifo") else "sqs-request", self._sqs(call))
@@ -165,12 +168,15 @@ class Meter:
 
     def bill(self, now: float) -> Bill:
         """Return what it costs until now, in seconds since 1970; connections that are open count until now."""
-        quantities = dict(self._quantities)
+        quantities = defaultdict(Fraction, {unit: Fraction(count) for unit, count in self._quantities.items()})
+        for sizing, milliseconds in self._milliseconds.items():
+            unit = f"lambda-gb-second-{sizing.architecture}"
+            quantities[unit] += units.gigabyte_seconds(sizing.memory, milliseconds)
         seconds = sum(
             (Fraction(max(0.0, now - began)).limit_denominator(1000) for began in self._open.values()), Fraction(0)
         )
         if seconds:
-            quantities["connection-minute"] = quantities.get("connection-minute", Fraction(0)) + seconds / 60
+            quantities["connection-minute"] += seconds / 60
         notes = [_DATA_TRANSFER]
         if self._polled and not self._count_empty:
             notes.append(_POLLS)

@@ -9,7 +9,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What `per` units cost, in US dollars; `service` and `name` are for people, `source` is AWS's page."""
+    """What `per` units cost, in US dollars; `service` and `name` are for people, `source` is AWS's page.
+
+    `seen` says where the price was read, or that it was not found.
+    """
 
     unit: str
     service: str
@@ -17,6 +20,7 @@ class Price:
     price: Decimal
     per: int
     source: str
+    seen: str
 
 
 @dataclass(frozen=True, slots=True)

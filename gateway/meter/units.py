@@ -19,14 +19,18 @@ def chunks(size: int, chunk: int) -> int:
     return max(1, -(-size // chunk))
 
 
-def gigabyte_seconds(memory_mb: int, duration: float) -> Fraction:
-    """Return what an invocation is metered as; its duration is rounded up to a millisecond.
+def milliseconds(duration: float) -> int:
+    """Return an invocation's duration as it is metered: rounded up to a millisecond.
 
     https://aws.amazon.com/lambda/pricing/
     """
     # A duration is a float: its last digits must not make a millisecond of nothing.
-    milliseconds = math.ceil(round(duration * 1000, 6))
-    return Fraction(milliseconds, 1000) * Fraction(memory_mb, KIB)
+    return math.ceil(round(duration * 1000, 6))
+
+
+def gigabyte_seconds(memory_mb: int, milliseconds: int) -> Fraction:
+    """Return what invocations of a function are metered as."""
+    return Fraction(memory_mb * milliseconds, KIB * 1000)
 
 
 # ---------------------------------------------------------------- DynamoDB

@@ -30,23 +30,26 @@ def route_access(stack: Stack, name: str, key: str) -> dict[str, Any]:
         authorizer = str(stack.property(name, "AuthorizerId", ""))
         fields["authorizer"] = _authorizer(stack, authorizer)
     elif kind not in ("NONE", "AWS_IAM"):
-        stack.unsupported[name] = f"{kind} authorization of a WebSocket API, which the service does not have either"
+        words = "which the service does not have either; every connection is refused"
+        stack.unsupported[name] = f"{kind} authorization of a WebSocket API, {words}"
+        fields["authorizer"] = AuthorizerSpec(name, kind)
     return {**fields, "iam": kind == "AWS_IAM", "key_required": key_required}
 
 
-def _authorizer(stack: Stack, authorizer_id: str) -> AuthorizerSpec | None:
+def _authorizer(stack: Stack, authorizer_id: str) -> AuthorizerSpec:
     names = stack.of_type("AWS::ApiGatewayV2::Authorizer")
     name = next((name for name in names if stack.reference(name) == authorizer_id), None)
     if name is None:
         raise TemplateError(f"no authorizer of this template: {authorizer_id or 'no AuthorizerId'}")
+    # One that cannot be asked lets nobody in, as on AWS: its function is none of the template's.
+    function = str(stack.property(name, "AuthorizerUri"))
     if (kind := stack.property(name, "AuthorizerType")) != "REQUEST":
-        stack.unsupported[name] = f"{kind} authorizer of a WebSocket API; the route is open"
-        return None
-    try:
-        function = stack.function_named(stack.property(name, "AuthorizerUri"))
-    except TemplateError as error:
-        stack.unsupported[name] = f"authorizer: {error}; the route is open"
-        return None
+        stack.unsupported[name] = f"{kind} authorizer of a WebSocket API; every connection is refused"
+    else:
+        try:
+            function = stack.function_named(function)
+        except TemplateError as error:
+            stack.unsupported[name] = f"authorizer: {error}; every connection is refused"
     sources = stack.property(name, "IdentitySource") or []
     listed = sources.split(",") if isinstance(sources, str) else sources
     return AuthorizerSpec(name, function, tuple(str(source).strip() for source in listed))

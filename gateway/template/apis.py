@@ -21,6 +21,8 @@ def websocket_apis(stack: Stack) -> list[WebSocketSpec]:
             str(stack.property(name, "StageName")): name
             for name in belonging(stack, "AWS::ApiGatewayV2::Stage", api_id)
         }
+        if not named:
+            stack.unsupported[logical_id] = "WebSocket API without a stage in this template; it has no address"
         stages = {stage: dict(stack.property(name, "StageVariables") or {}) for stage, name in named.items()}
         found.append(
             WebSocketSpec(
@@ -51,6 +53,9 @@ def _websocket_routes(stack: Stack, api_id: str, stages: Mapping[str, Mapping[st
     }
     for name in belonging(stack, "AWS::ApiGatewayV2::Route", api_id):
         key = str(stack.property(name, "RouteKey"))
+        if not stack.property(name, "Target"):
+            stack.unsupported[name] = f"route without a Target; there is no route {key}"
+            continue
         access = route_access(stack, name, key)
         integration = integration_of(stack, name)
         try:

@@ -1,12 +1,15 @@
 """The HTTP APIs, REST APIs and function URLs of a stack, from resources or an OpenAPI body."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway import ids
 from gateway.errors import TemplateError
+from gateway.template.access import api_keys
 from gateway.template.apis import belonging, integration_of, timeout_of
+from gateway.template.guards import OPEN, Guard, token_guard
 from gateway.template.integrations import function_of
 from gateway.template.specs import Cors, HttpAuthorizerSpec, HttpMock, HttpProxy, HttpRoute, HttpSpec
 from gateway.template.stack import Stack, true
@@ -14,7 +17,7 @@ from gateway.template.stack import Stack, true
 _ANY = "x-amazon-apigateway-any-method"
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options", _ANY)
 _AUTHORIZER = "x-amazon-apigateway-authorizer"
-_OPEN = "the route is open"
+_CLOSED = "every request is refused"
 _HEADER = "method.response.header."
 
 
@@ -65,7 +68,8 @@ def _rest_api(stack: Stack, logical_id: str) -> HttpSpec:
         stack.unsupported[logical_id] = "REST API without a stage; it has no address"
     binary = tuple(str(kind).replace("~1", "/") for kind in types)
     routes = [*_openapi_routes(stack, logical_id, "REST"), *_methods(stack, logical_id, api_id)]
-    return HttpSpec(logical_id, api_id, routes, "REST", stages, binary_types=binary)
+    keys = api_keys(stack, api_id) if any(route.key_required for route in routes) else {}
+    return HttpSpec(logical_id, api_id, routes, "REST", stages, binary_types=binary, api_keys=keys)
 
 
 def _methods(stack: Stack, logical_id: str, api_id: str) -> Iterator[HttpRoute]:
@@ -87,11 +91,13 @@ def _methods(stack: Stack, logical_id: str, api_id: str) -> Iterator[HttpRoute]:
         if found is None:
             continue
         function, target = found
-        authorizer = None
-        if (kind := stack.property(name, "AuthorizationType", "NONE")) == "CUSTOM":
-            authorizer = _rest_authorizer(stack, name)
+        guard = OPEN
+        if (kind := stack.property(name, "AuthorizationType", "NONE")) in ("CUSTOM", "COGNITO_USER_POOLS"):
+            guard = _rest_guard(stack, name)
         elif kind != "NONE":
-            stack.unsupported[name] = f"authorization of a route by {kind}; {_OPEN}"
+            guard = _other_guard(stack, name, str(kind))
+        if true(stack.property(name, "ApiKeyRequired", False)):
+            guard = guard.also(Guard(key=True))
         milliseconds = written.get("TimeoutInMillis")
         yield HttpRoute(
             str(stack.property(name, "HttpMethod")).upper(),
@@ -99,8 +105,11 @@ def _methods(stack: Stack, logical_id: str, api_id: str) -> Iterator[HttpRoute]:
             function,
             float(milliseconds) / 1000 if milliseconds else None,
             "1.0",
-            authorizer,
+            guard.authorizer,
             target,
+            guard.iam,
+            guard.closed,
+            guard.key,
         )
 
 
@@ -115,25 +124,27 @@ def _path(stack: Stack, resource: Any, root: str) -> str:
     return "/" + "/".join(parts)
 
 
-def _rest_authorizer(stack: Stack, method: str) -> HttpAuthorizerSpec | None:
+def _rest_guard(stack: Stack, method: str) -> Guard:
     name = str(stack.property(method, "AuthorizerId"))
     given = {
         "type": stack.property(name, "Type"),
         "authorizerUri": stack.property(name, "AuthorizerUri"),
         "identitySource": stack.property(name, "IdentitySource"),
         "authorizerResultTtlInSeconds": stack.property(name, "AuthorizerResultTtlInSeconds"),
+        "providerARNs": stack.property(name, "ProviderARNs"),
     }
-    return _authorizer(stack, method, name, given, "REST")
+    return _guard(stack, method, name, given, "REST", stack.property(method, "AuthorizationScopes") or [])
 
 
 def _function_url(stack: Stack, logical_id: str) -> HttpSpec:
     function = function_of(stack, logical_id, stack.property(logical_id, "TargetFunctionArn"))
+    guard = OPEN
     if (kind := stack.property(logical_id, "AuthType", "NONE")) != "NONE":
-        stack.unsupported[f"{logical_id}.AuthType"] = f"authorization of a function's URL by {kind}; it is open"
+        guard = _other_guard(stack, f"{logical_id}.AuthType", str(kind))
     if (mode := stack.property(logical_id, "InvokeMode", "BUFFERED")) != "BUFFERED":
         stack.unsupported[f"{logical_id}.InvokeMode"] = f"{mode} of a function's URL; answers come whole"
     cors = _cors(stack.property(logical_id, "Cors"))
-    route = HttpRoute("ANY", "$default", function)
+    route = HttpRoute("ANY", "$default", function, iam=guard.iam, closed=guard.closed)
     return HttpSpec(logical_id, ids.api_id(stack.settings.stack_name, logical_id), [route], "URL", cors=cors)
 
 
@@ -179,15 +190,16 @@ def _resource_routes(stack: Stack, api_id: str) -> Iterator[HttpRoute]:
         if found is None:
             continue
         kind = stack.property(name, "AuthorizationType", "NONE")
-        authorizer = None
-        if kind == "CUSTOM":
-            authorizer = _resource_authorizer(stack, name)
+        guard = OPEN
+        if kind in ("CUSTOM", "JWT"):
+            guard = _resource_guard(stack, name)
         elif kind != "NONE":
-            stack.unsupported[name] = f"authorization of a route by {kind}; {_OPEN}"
+            guard = _other_guard(stack, name, str(kind))
         function, target = found
         form = str(stack.property(integration, "PayloadFormatVersion", "1.0"))
         key = str(stack.property(name, "RouteKey"))
-        yield _resource_route(key, function, form, timeout_of(stack, integration), authorizer, target)
+        route = _resource_route(key, function, form, timeout_of(stack, integration), guard.authorizer, target)
+        yield replace(route, iam=guard.iam, closed=guard.closed)
 
 
 def _resource_route(key: str, function: str, form: str, *rest: Any) -> HttpRoute:
@@ -196,7 +208,7 @@ def _resource_route(key: str, function: str, form: str, *rest: Any) -> HttpRoute
     return HttpRoute(method if path else "ANY", path or "$default", function, timeout, form, authorizer, target)
 
 
-def _resource_authorizer(stack: Stack, route: str) -> HttpAuthorizerSpec | None:
+def _resource_guard(stack: Stack, route: str) -> Guard:
     name = str(stack.property(route, "AuthorizerId"))
     properties = {
         "type": stack.property(name, "AuthorizerType"),
@@ -205,8 +217,9 @@ def _resource_authorizer(stack: Stack, route: str) -> HttpAuthorizerSpec | None:
         "authorizerPayloadFormatVersion": stack.property(name, "AuthorizerPayloadFormatVersion"),
         "enableSimpleResponses": stack.property(name, "EnableSimpleResponses"),
         "authorizerResultTtlInSeconds": stack.property(name, "AuthorizerResultTtlInSeconds"),
+        "jwtConfiguration": stack.property(name, "JwtConfiguration"),
     }
-    return _authorizer(stack, route, name, properties, "HTTP")
+    return _guard(stack, route, name, properties, "HTTP", stack.property(route, "AuthorizationScopes") or [])
 
 
 # ---- OpenAPI
@@ -225,14 +238,17 @@ def _openapi_routes(stack: Stack, logical_id: str, kind: str) -> Iterator[HttpRo
             found = _target(stack, where, integration)
             if found is None:
                 continue
-            authorizer = None
-            for name in (name for entry in operation.get("security") or [] for name in entry):
+            guard = OPEN
+            for name, scopes in (item for entry in operation.get("security") or [] for item in entry.items()):
                 scheme = schemes.get(name, {})
                 if _AUTHORIZER in scheme:
                     given = {**scheme[_AUTHORIZER], "header": scheme.get("name")}
-                    authorizer = _authorizer(stack, where, name, given, kind)
+                    guard = guard.also(_guard(stack, where, name, given, kind, scopes or []))
                 elif name != "NONE":
-                    stack.unsupported[where] = f"authorization of a route by {name}; {_OPEN}"
+                    signed = scheme.get("x-amazon-apigateway-authtype") == "awsSigv4"
+                    keyed = str(scheme.get("name", "")).lower() == "x-api-key"
+                    what = "AWS_IAM" if signed else "API_KEY" if keyed else name
+                    guard = guard.also(_other_guard(stack, where, what))
             if kind == "REST" and operation.get("x-amazon-apigateway-request-validator"):
                 stack.unsupported[f"{where} validator"] = "validation of requests; every request is taken"
             function, target = found
@@ -243,8 +259,11 @@ def _openapi_routes(stack: Stack, logical_id: str, kind: str) -> Iterator[HttpRo
                 function,
                 float(milliseconds) / 1000 if milliseconds else None,
                 "1.0" if kind == "REST" else str(integration.get("payloadFormatVersion", "1.0")),
-                authorizer,
+                guard.authorizer,
                 target,
+                guard.iam,
+                guard.closed,
+                guard.key,
             )
 
 
@@ -278,11 +297,31 @@ def _mock(stack: Stack, where: str, integration: Mapping[str, Any]) -> tuple[str
     return "", HttpMock(int(answer.get("statusCode", 200)), headers)
 
 
-def _authorizer(stack: Stack, where: str, name: str, given: Mapping[str, Any], kind: str) -> HttpAuthorizerSpec | None:
+def _other_guard(stack: Stack, where: str, kind: str) -> Guard:
+    """Return what guards a route by something that is no authorizer of the template's."""
+    if kind == "AWS_IAM":
+        return Guard(iam=True)
+    if kind == "API_KEY":
+        return Guard(key=True)
+    stack.unsupported[where] = f"authorization by {kind}; {_CLOSED}"
+    return Guard(closed=kind)
+
+
+def _guard(stack: Stack, where: str, name: str, given: Mapping[str, Any], kind: str, scopes: Iterable[Any]) -> Guard:
+    """Return what guards a route, from an authorizer's properties in the spelling of OpenAPI."""
+    try:
+        found = token_guard(stack, name, given, tuple(map(str, scopes)))
+        return found or Guard(_authorizer(stack, name, given, kind))
+    except TemplateError as error:
+        stack.unsupported[where] = f"authorizer {name}: {error}; {_CLOSED}"
+        return Guard(closed=name)
+
+
+def _authorizer(stack: Stack, name: str, given: Mapping[str, Any], kind: str) -> HttpAuthorizerSpec:
+    """Return a Lambda authorizer. Raises TemplateError."""
     if str(given.get("type", "")).lower() not in ("request", "token"):
-        stack.unsupported[where] = f"authorization of a route by {str(given.get('type') or name).upper()}; {_OPEN}"
-        return None
-    function = function_of(stack, name, given.get("authorizerUri"))
+        raise TemplateError(f"its type is {str(given.get('type') or 'not said').upper()}")
+    function = stack.function_named(given.get("authorizerUri"))
     sources = given.get("identitySource") or []
     if isinstance(sources, str):
         sources = [source.strip() for source in sources.split(",")]

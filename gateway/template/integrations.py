@@ -8,10 +8,14 @@ from gateway.errors import TemplateError
 from gateway.template.stack import Stack
 from gateway.websocket.backends import Backend, HttpEndpoint, MappedFunction, MappedTarget, Mock, Response
 from gateway.websocket.mapping import MappingError, Template
+from gateway.websocket.service_calls import PREFIXES, ServiceAction
 from gateway.websocket.targets import FunctionTarget, QueueTarget, RequestTemplates, StagedTarget, Target
 
 _FORM = "application/x-www-form-urlencoded"
+# [R] Where nothing selects a template, a message counts as JSON; [I] an answer does, too.
+_UNSAID = "application/json"
 _CONTENT_TYPE = "integration.request.header.Content-Type"
+_TARGET = "integration.request.header.X-Amz-Target"
 _PARAMETER = re.compile(r"integration\.request\.(header|querystring|path)\..+")
 _STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
 _SERVICE = re.compile(r"arn:[^:]+:apigateway:[^:]+:(?P<service>[^:]+):(?P<kind>path|action)/(?P<rest>.*)")
@@ -40,6 +44,9 @@ def _target(stack: Stack, name: str, uri: str) -> Target:
     kind = stack.property(name, "IntegrationType")
     if kind == "AWS_PROXY" and not stack.property(name, "IntegrationSubtype"):
         return FunctionTarget(function_of(stack, name, uri))
+    found = _SERVICE.fullmatch(uri)
+    if kind == "AWS" and found is not None and found["service"] in PREFIXES:
+        return _mapped_target(stack, name, _service_action(stack, name, found))
     if kind == "AWS" and ":lambda:path/" not in uri:
         return _queue_target(stack, name, uri)
     if kind == "AWS":
@@ -54,7 +61,7 @@ def _target(stack: Stack, name: str, uri: str) -> Target:
 def _mapped_target(stack: Stack, name: str, backend: Backend, *, proxy: bool = False) -> MappedTarget:
     responses = {
         str(stack.property(response, "IntegrationResponseKey")): Response(
-            str(stack.property(response, "TemplateSelectionExpression", "$default")),
+            str(stack.property(response, "TemplateSelectionExpression", _UNSAID)),
             _templates(stack, response, "ResponseTemplates"),
         )
         for response in responses_of(stack, name)
@@ -89,10 +96,10 @@ def _templates(stack: Stack, name: str, field: str) -> dict[str, Template]:
 
 def _requests(stack: Stack, name: str) -> RequestTemplates:
     templates = _templates(stack, name, "RequestTemplates")
-    # [D] for REST APIs, [I] here: what is not said is WHEN_NO_MATCH, and the template of the key $default.
+    # [D] for REST APIs, [I] here: what is not said is WHEN_NO_MATCH.
     passthrough = stack.property(name, "PassthroughBehavior", "WHEN_NO_MATCH")
     return RequestTemplates(
-        str(stack.property(name, "TemplateSelectionExpression", "$default")),
+        str(stack.property(name, "TemplateSelectionExpression", _UNSAID)),
         templates,
         passthrough == "NEVER" or (passthrough == "WHEN_NO_TEMPLATES" and bool(templates)),
         stack.settings,
@@ -100,11 +107,35 @@ def _requests(stack: Stack, name: str) -> RequestTemplates:
 
 
 def function_of(stack: Stack, logical_id: str, uri: Any) -> str:
-    """Return the logical id of the function that an integration's URI names. Raises TemplateError."""
+    """Return the logical id of the function that an integration's URI names.
+
+    One outside of this template goes to `stack.unsupported`; its routes answer as where a function cannot be invoked.
+    """
     try:
         return stack.function_named(uri)
     except TemplateError as error:
-        raise TemplateError(f"{logical_id}: {error}") from None
+        stack.unsupported[logical_id] = f"{error}; what invokes it fails"
+        return str(uri)
+
+
+def _service_action(stack: Stack, name: str, found: re.Match[str]) -> ServiceAction:
+    service, action = found["service"], found["rest"]
+    if (method := stack.property(name, "IntegrationMethod")) != "POST":
+        raise Unsupported(f"integration with {service} by {method}")
+    if not stack.property(name, "CredentialsArn"):
+        raise Unsupported(f"integration with {service} without CredentialsArn")
+    prefix, _ = PREFIXES[service]
+    parameters: dict[str, Any] = {**(stack.property(name, "RequestParameters") or {})}
+    # JSON it is in any case.
+    parameters.pop(_CONTENT_TYPE, None)
+    target = str(parameters.pop(_TARGET, f"'{prefix}.{action}'"))
+    if others := sorted(parameters):
+        raise Unsupported(f"request parameter {others[0]} of an integration")
+    # Below a path it is the target that names the action.
+    named = target.strip("'").removeprefix(f"{prefix}.")
+    if "." in named or not named.isalnum() or (found["kind"] == "path" and action.strip("/")):
+        raise Unsupported(f"integration with {service} at {found['kind']}/{action}")
+    return ServiceAction(service, named, stack.endpoint, stack.settings.region)
 
 
 def _queue_target(stack: Stack, name: str, uri: str) -> QueueTarget:

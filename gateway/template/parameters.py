@@ -62,6 +62,12 @@ def configured(template: Path, declared: Mapping[str, object]) -> dict[str, str]
     return {name: value for name, value in found.items() if name in declared}
 
 
+def is_list(rules: Mapping[str, Any]) -> bool:
+    """Tell whether a parameter that is declared so is a list."""
+    kind = str(rules.get("Type", "String"))
+    return kind == "CommaDelimitedList" or "List<" in kind or "<CommaDelimitedList>" in kind
+
+
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -75,7 +81,7 @@ def _checked(name: str, rules: Mapping[str, Any], text: str) -> Any:
     if inner := SSM.fullmatch(kind):
         # What is kept under the name is not here: the name stands for it.
         kind = "CommaDelimitedList" if "List" in inner[1] else inner[1]
-    if kind == "CommaDelimitedList" or kind.startswith("List<"):
+    if is_list({"Type": kind}):
         items = [item.strip() for item in text.split(",")]
         for item in items:
             _check(name, rules, "Number" if kind == "List<Number>" else "String", item)

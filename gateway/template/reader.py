@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from gateway.template.extensions import included, unrolled
 from gateway.template.intrinsics import Resolver, pseudo_parameters
 
 _LOCAL = "s3://local/"
+_LAYER = "AWS::Serverless::LayerVersion"
 _CODE_PROPERTIES = {
     "AWS::Serverless::Function": "CodeUri",
-    "AWS::Serverless::LayerVersion": "ContentUri",
+    _LAYER: "ContentUri",
     "AWS::Serverless::StateMachine": "DefinitionUri",
 }
+_ASSETS = ("Code", "Content", "TemplateURL")
 _DEFINED = ("AWS::Serverless::Api", "AWS::Serverless::HttpApi")
 
 
@@ -51,6 +54,16 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+def found(path: Path) -> Path:
+    """Return the template that a path means: the one in a folder, and `template.yml` for `template.yaml`."""
+    names = ("template.yaml", "template.yml", "template.json")
+    if path.is_dir():
+        return next((path / name for name in names if (path / name).is_file()), path / names[0])
+    if path.name == names[0] and not path.exists():
+        return next((other for name in names if (other := path.with_name(name)).is_file()), path)
+    return path
+
+
 def load(path: Path) -> dict[str, Any]:
     """Return the template at `path`, short forms written out and other files included. Raises TemplateError."""
     template = included(_read(path), path.parent, _read)
@@ -64,7 +77,36 @@ def load(path: Path) -> dict[str, Any]:
     for resource in template["Resources"].values():
         if isinstance(resource, dict) and resource.get("Type") in _DEFINED:
             _define(resource.get("Properties") or {}, path.parent)
+        elif isinstance(resource, dict):
+            _localise(resource)
+            _single(resource)
     return template
+
+
+def _localise(resource: dict[str, Any]) -> None:
+    """Give a resource, in place of the address in S3 that CDK writes, what that is made of: a path beside the template.
+
+    https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-cdk-testing.html
+    """
+    metadata, properties = resource.get("Metadata"), resource.get("Properties")
+    if not isinstance(metadata, dict) or not isinstance(properties, dict):
+        return
+    asset, name = metadata.get("aws:asset:path"), metadata.get("aws:asset:property")
+    if asset and name in _ASSETS:
+        properties[name] = asset
+
+
+def _single(resource: dict[str, Any]) -> None:
+    """Make a global table one that is in a single Region, on demand: what it says of capacity is of its replicas'."""
+    properties = resource.get("Properties")
+    if resource.get("Type") != "AWS::DynamoDB::GlobalTable" or not isinstance(properties, dict):
+        return
+    resource["Type"] = "AWS::DynamoDB::Table"
+    properties["BillingMode"] = "PAY_PER_REQUEST"
+    for index in properties.get("GlobalSecondaryIndexes") or []:
+        index.pop("WriteProvisionedThroughputSettings", None)
+    for name in ("Replicas", "WriteProvisionedThroughputSettings"):
+        properties.pop(name, None)
 
 
 def _define(properties: dict[str, Any], root: Path) -> None:
@@ -128,7 +170,19 @@ def expand(template: Mapping[str, Any], values: Mapping[str, Any], settings: Set
     # It puts what it made behind the rest; which API comes first is the template's to say.
     made = expanded["Resources"]
     written = {name: made[name] for name in template["Resources"] if name in made}
+    _keep_metadata(template["Resources"], made)
     return {**expanded, "Resources": {**written, **made}}
+
+
+def _keep_metadata(resources: Mapping[str, Any], made: dict[str, Any]) -> None:
+    """Give the layers what the template says of their builds: the translator drops it, and adds a hash to their names.
+
+    `SamResourceId` is what SAM CLI calls the name before.
+    """
+    for name, resource in resources.items():
+        if isinstance(resource, dict) and resource.get("Type") == _LAYER and resource.get("Metadata"):
+            for other in (other for other in made if re.fullmatch(rf"{re.escape(name)}[0-9a-f]{{10}}", other)):
+                made[other]["Metadata"] = {"SamResourceId": name, **resource["Metadata"]}
 
 
 def local_path(code: Any, root: Path) -> Path | None:
@@ -164,6 +218,11 @@ def _with_local_code(template: Mapping[str, Any], resolver: Resolver) -> dict[st
     for resource in result["Resources"].values():
         if not isinstance(resource, dict):
             continue
+        if resource.get("Type") == "AWS::Serverless::Application":
+            # Done here, since the translator would ask AWS for those of the Serverless Application Repository.
+            given = resource.get("Properties") or {}
+            resource["Type"] = "AWS::CloudFormation::Stack"
+            resource["Properties"] = {"TemplateURL": given.get("Location"), "Parameters": given.get("Parameters") or {}}
         name = _CODE_PROPERTIES.get(str(resource.get("Type")))
         if name is None:
             continue

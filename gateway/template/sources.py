@@ -92,7 +92,11 @@ def _destination(stack: Stack, where: str, arn: Any) -> Destination | None:
 
 def _mapping(stack: Stack, logical_id: str, properties: dict[str, Any]) -> MappingSpec | StreamSpec | None:
     source = str(properties.get("EventSourceArn", ""))
-    function = stack.function_named(properties["FunctionName"])
+    try:
+        function = stack.function_named(properties["FunctionName"])
+    except TemplateError as error:
+        stack.unsupported[logical_id] = str(error)
+        return None
     queue = _owner(stack, "AWS::SQS::Queue", "Arn", source)
     table = _owner(stack, "AWS::DynamoDB::Table", "StreamArn", source)
     if queue is None and table is None:
@@ -164,8 +168,6 @@ def _scheduler(stack: Stack, logical_id: str, properties: dict[str, Any]) -> Sch
 
 
 def _rule(stack: Stack, logical_id: str, properties: dict[str, Any]) -> list[ScheduleSpec | None]:
-    if "EventPattern" in properties:
-        stack.unsupported[logical_id] = "rule on an event pattern"
     if "ScheduleExpression" not in properties or properties.get("State") == "DISABLED":
         return []
     arn = stack.arn("events", f"rule/{stack.name(logical_id)}")

@@ -12,12 +12,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeSpec:
+    """What a Makefile makes of the folder `source`: its target is `build-{logical_id}`.
+
+    It runs in a copy of the folder, or in the folder `working`.
+    """
+
+    logical_id: str
+    source: Path
+    makefile: Path
+    working: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionSpec:
     """A Lambda function; `timeout` in seconds, `memory` in MB.
 
     `code` is the folder or the zip file that the template names, or `inline` its text; `layers` are folders or zip
     files as well, the last one on top. `fault` says why this machine has no such code. Once it is built
     (`gateway.functions.build`), `code` and `layers` are folders, and `packages` more of them to look for modules in.
+    `build` is the template's Metadata, and `source` the folder that `code` was made of, where it was. `make` says how a
+    Makefile makes the code, `layer_makes` how it makes those of `layers` that it does.
     """
 
     logical_id: str
@@ -36,6 +51,10 @@ class FunctionSpec:
     layers: tuple[Path, ...] = ()
     fault: str = ""
     packages: tuple[Path, ...] = ()
+    build: Mapping[str, Any] = field(default_factory=dict)
+    source: Path | None = None
+    make: MakeSpec | None = None
+    layer_makes: Mapping[Path, MakeSpec] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +134,22 @@ class HttpAuthorizerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenSpec:
+    """An authorizer that takes JSON Web Tokens of one issuer: a JWT authorizer, or one for a pool of `cognito`.
+
+    `keys` is the address of the issuer's keys, empty where the issuer says it. A route asks for one of `scopes`.
+    """
+
+    name: str
+    issuer: str
+    audience: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ("$request.header.Authorization",)
+    scopes: tuple[str, ...] = ()
+    keys: str = ""
+    cognito: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HttpProxy:
     """An HTTP endpoint behind a route: `method` upper case or ANY, `url` with the route's `{parameters}`."""
 
@@ -135,6 +170,8 @@ class HttpRoute:
     """A route of an HTTP or a REST API: `method` upper case or ANY, `path` as `/rooms/{id}`, or `$default` for both.
 
     `function` is a logical id, empty where something else is the `target`. `format` is that of the function's event.
+    With `iam` whoever asks has to sign, with `key_required` to have an API key of the stage. `closed` names what guards
+    the route and is not run here: nobody is let in.
     """
 
     method: str
@@ -142,8 +179,11 @@ class HttpRoute:
     function: str
     timeout: float | None = None
     format: str = "2.0"
-    authorizer: HttpAuthorizerSpec | None = None
+    authorizer: HttpAuthorizerSpec | TokenSpec | None = None
     target: HttpProxy | HttpMock | None = None
+    iam: bool = False
+    closed: str = ""
+    key_required: bool = False
 
     @property
     def key(self) -> str:
@@ -167,7 +207,8 @@ class Cors:
 class HttpSpec:
     """An HTTP API, a REST API or a function's URL, which is what `kind` says: HTTP, REST or URL.
 
-    `stages` are the variables of each stage by its name, `binary_types` the content types that are no text.
+    `stages` are the variables of each stage by its name, `binary_types` the content types that are no text, `api_keys`
+    as a WebSocket API's.
     """
 
     logical_id: str
@@ -177,6 +218,7 @@ class HttpSpec:
     stages: dict[str, dict[str, str]] = field(default_factory=lambda: {"$default": {}})
     cors: Cors | None = None
     binary_types: tuple[str, ...] = ()
+    api_keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +257,16 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class StoreSpec:
-    """A bucket, parameter or secret: the boto3 client's operation that makes it, and its arguments."""
+    """A bucket, parameter or secret: the boto3 client's operation that makes it, and its arguments.
+
+    `answer` names the fields of the answer that are the new one's id, such as `UserPool.Id`, where AWS chooses it.
+    """
 
     logical_id: str
     service: str
     operation: str
     arguments: dict[str, Any]
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,9 +13,10 @@ from gateway.settings import Settings
 from gateway.template.intrinsics import Resolver, pseudo_parameters
 from gateway.template.parameters import SSM
 from gateway.template.reader import local_path
-from gateway.template.specs import FunctionSpec, QueueSpec, TableSpec
+from gateway.template.specs import FunctionSpec, MakeSpec, QueueSpec, TableSpec
 
 _NOTHING_TO_RUN = (
+    "AWS::ApiGateway::Account",
     "AWS::ApiGateway::ApiKey",
     "AWS::ApiGateway::UsagePlan",
     "AWS::ApiGatewayV2::Authorizer",
@@ -25,7 +27,9 @@ _NOTHING_TO_RUN = (
     "AWS::ApiGatewayV2::Route",
     "AWS::ApiGatewayV2::RouteResponse",
     "AWS::ApiGatewayV2::Stage",
+    "AWS::CDK::Metadata",
     "AWS::CloudFormation::WaitConditionHandle",
+    "AWS::CodeDeploy::",
     "AWS::IAM::",
     "AWS::ApiGateway::Deployment",
     "AWS::ApiGateway::Stage",
@@ -58,6 +62,7 @@ _QUEUE_ATTRIBUTES = (
     "SqsManagedSseEnabled",
     "VisibilityTimeout",
 )
+_MAKE_PLACES = ("ProjectRootDirectory", "ContextPath", "WorkingDirectory")
 _T = TypeVar("_T")
 
 
@@ -76,6 +81,8 @@ class Stack:
         self.settings = settings
         self.queue_urls: dict[str, str] = {}
         self.stream_arns: dict[str, str] = {}
+        # What the AWS has chosen itself.
+        self.chosen: dict[str, str] = {}
         self.unsupported: dict[str, str] = {}
         self.template = template
         self.resolver = Resolver(
@@ -85,12 +92,16 @@ class Stack:
             lambda name, key: self.attribute(name, key),
             self._outside,
         )
-        self.resources: dict[str, Mapping[str, Any]] = {}
         for logical_id, resource in template["Resources"].items():
             if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
                 raise TemplateError(f"{logical_id}: not a resource, it has no Type")
-            if "Condition" not in resource or self.resolver.condition(resource["Condition"]):
-                self.resources[logical_id] = resource
+        # All of them for now: a nested stack's conditions may hang on its parent's resources.
+        self.resources: Mapping[str, Mapping[str, Any]] = template["Resources"]
+        self.resources = {
+            logical_id: resource
+            for logical_id, resource in self.resources.items()
+            if "Condition" not in resource or self.resolver.condition(resource["Condition"])
+        }
 
     # ---- names
 
@@ -123,10 +134,14 @@ class Stack:
     def reference(self, logical_id: str) -> Any:
         """Return what `Ref` gives for a resource."""
         kind = self.kind(logical_id)
+        if logical_id in self.chosen:
+            return self.chosen[logical_id]
         match kind:
             case "AWS::SQS::Queue":
                 account = self.settings.account_id
                 return self.queue_urls.get(logical_id, f"{self.endpoint}/{account}/{self.name(logical_id)}")
+            case "AWS::SNS::Topic":
+                return self.arn("sns", self.name(logical_id))
             case "AWS::ApiGatewayV2::Api" | "AWS::ApiGateway::RestApi":
                 return ids.api_id(self.settings.stack_name, logical_id)
             case "AWS::Lambda::Alias":
@@ -141,12 +156,21 @@ class Stack:
                 return logical_id
             case "AWS::ApiGatewayV2::Route" | "AWS::ApiGatewayV2::Integration":
                 return logical_id
+            case "AWS::CloudFormation::Stack":
+                nested = replace(self.settings, stack_name=self._stack_name(logical_id))
+                return pseudo_parameters(nested)["AWS::StackId"]
         return self.name(logical_id)
+
+    def _stack_name(self, logical_id: str) -> str:
+        """Return what a nested stack, or a resource without a name of its own, is called."""
+        return f"{self.settings.stack_name}-{logical_id.replace('/', '-')}"
 
     def name(self, logical_id: str) -> str:
         """Return a resource's physical name: its own, or stack and logical id."""
         kind = self.kind(logical_id)
         given = {
+            "AWS::Cognito::UserPool": "UserPoolName",
+            "AWS::Cognito::UserPoolClient": "ClientName",
             "AWS::DynamoDB::Table": "TableName",
             "AWS::SQS::Queue": "QueueName",
             "AWS::Lambda::Function": "FunctionName",
@@ -154,7 +178,9 @@ class Stack:
             "AWS::ApiGatewayV2::Stage": "StageName",
             "AWS::ApiGateway::Stage": "StageName",
             "AWS::Scheduler::Schedule": "Name",
+            "AWS::Events::EventBus": "Name",
             "AWS::Events::Rule": "Name",
+            "AWS::SNS::Topic": "TopicName",
             "AWS::Logs::LogGroup": "LogGroupName",
             "AWS::S3::Bucket": "BucketName",
             "AWS::SSM::Parameter": "Name",
@@ -162,8 +188,9 @@ class Stack:
         }.get(kind)
         name = self.property(logical_id, given) if given else None
         if name is None:
-            fifo = kind == "AWS::SQS::Queue" and true(self.property(logical_id, "FifoQueue"))
-            name = f"{self.settings.stack_name}-{logical_id}" + (".fifo" if fifo else "")
+            property_name = {"AWS::SQS::Queue": "FifoQueue", "AWS::SNS::Topic": "FifoTopic"}.get(kind)
+            fifo = property_name is not None and true(self.property(logical_id, property_name))
+            name = self._stack_name(logical_id) + (".fifo" if fifo else "")
             # The one kind of name without capitals.
             name = name.lower() if kind == "AWS::S3::Bucket" else name
         return str(name)
@@ -193,6 +220,26 @@ class Stack:
                 scheme = "wss" if self.property(logical_id, "ProtocolType") == "WEBSOCKET" else "https"
                 host = f"{self.reference(logical_id)}.execute-api.{settings.region}.{settings.url_suffix}"
                 return f"{scheme}://{host}"
+            case "AWS::Cognito::UserPool", "Arn":
+                return self.arn("cognito-idp", f"userpool/{self.reference(logical_id)}")
+            case "AWS::Cognito::UserPool", "UserPoolId":
+                return self.reference(logical_id)
+            case "AWS::Cognito::UserPool", "ProviderName":
+                return f"cognito-idp.{settings.region}.amazonaws.com/{self.reference(logical_id)}"
+            case "AWS::Cognito::UserPool", "ProviderURL":
+                return f"https://cognito-idp.{settings.region}.amazonaws.com/{self.reference(logical_id)}"
+            case "AWS::Cognito::UserPoolClient", "ClientId":
+                return self.reference(logical_id)
+            case "AWS::SNS::Topic", "TopicArn":
+                return self.reference(logical_id)
+            case "AWS::SNS::Topic", "TopicName":
+                return self.name(logical_id)
+            case "AWS::Events::EventBus", "Name":
+                return self.name(logical_id)
+            case "AWS::Events::EventBus", "Arn":
+                return self.arn("events", f"event-bus/{self.name(logical_id)}")
+            case "AWS::Events::Rule", "Arn":
+                return self.arn("events", f"rule/{self.name(logical_id)}")
             case "AWS::S3::Bucket", "Arn":
                 return f"arn:{settings.partition}:s3:::{self.name(logical_id)}"
             case "AWS::S3::Bucket", "DomainName" | "RegionalDomainName":
@@ -226,6 +273,9 @@ class Stack:
 
     def _outside(self, kind: str, name: str) -> str:
         """Return a value that is kept outside of the template: its name, unless a resource here holds it."""
+        for output in (self.template.get("Outputs") or {}).values() if kind == "export" else ():
+            if (exported := output.get("Export")) and self.resolver.resolve(exported.get("Name")) == name:
+                return str(self.resolver.resolve(output["Value"]))
         # A dynamic reference ends in a version; a secret's in more than that.
         key = name.split(":")[0] if kind.startswith("ssm") else name.split(":SecretString")[0]
         resource, held = {
@@ -267,23 +317,38 @@ class Stack:
             "AWS::ApiGateway::RestApi",
             "AWS::ApiGatewayV2::Api",
             "AWS::DynamoDB::Table",
+            "AWS::Events::EventBus",
             "AWS::Events::Rule",
             "AWS::Lambda::EventSourceMapping",
             "AWS::Lambda::Function",
             "AWS::Lambda::Url",
             "AWS::S3::Bucket",
+            "AWS::SNS::Subscription",
+            "AWS::SNS::Topic",
             "AWS::SQS::Queue",
             "AWS::SSM::Parameter",
             "AWS::Scheduler::Schedule",
             "AWS::SecretsManager::Secret",
         )
+        said = json.dumps(self.template["Resources"], default=str)
         for name, rules in self.template.get("Parameters", {}).items():
-            if SSM.fullmatch(str(rules.get("Type"))):
+            # CDK has one in every template that nothing asks for.
+            if SSM.fullmatch(str(rules.get("Type"))) and name in said:
                 value = self.resolver.resolve({"Ref": name})
                 self.unsupported[name] = f"SSM parameter {value}; that name is its value, another one can be given"
         for logical_id, resource in self.resources.items():
-            if not resource["Type"].startswith(known):
-                self.unsupported.setdefault(logical_id, str(resource["Type"]))
+            # Not what a pool has besides: domains, groups, providers.
+            pool = resource["Type"] in ("AWS::Cognito::UserPool", "AWS::Cognito::UserPoolClient")
+            if not pool and not resource["Type"].startswith(known):
+                what = str(resource["Type"])
+                if what == "AWS::CloudFormation::Stack":
+                    location = self.property(logical_id, "TemplateURL")
+                    if location is None:
+                        # Its resources are here.
+                        continue
+                    place = location.get("ApplicationId") if isinstance(location, dict) else location
+                    what = f"nested stack whose template is not on this machine: {place}"
+                self.unsupported.setdefault(logical_id, what)
 
     def named(self, logical_id: str, make: Callable[[str, dict[str, Any]], _T]) -> _T:
         """Return `make(logical_id, properties)`, the properties resolved; what it raises is a TemplateError."""
@@ -329,6 +394,8 @@ class Stack:
         logging = properties.get("LoggingConfig", {})
         variables = properties.get("Environment", {}).get("Variables", {})
         reserved = properties.get("ReservedConcurrentExecutions")
+        layers = self._layers(logical_id, properties.get("Layers") or [])
+        makes = {folder: self._make(name, folder) for folder, name in layers.items()}
         return FunctionSpec(
             logical_id,
             self.name(logical_id),
@@ -343,13 +410,37 @@ class Stack:
             None if reserved is None else int(reserved),
             str(properties.get("Runtime", "")),
             None if inline is None else str(inline),
-            self._layers(logical_id, properties.get("Layers") or []),
+            tuple(layers),
             fault,
+            build=self._metadata(logical_id),
+            make=None if code is None else self._make(logical_id, code),
+            layer_makes={folder: make for folder, make in makes.items() if make is not None},
         )
 
-    def _layers(self, logical_id: str, arns: list[Any]) -> tuple[Path, ...]:
+    def _metadata(self, logical_id: str) -> Mapping[str, Any]:
+        return self.resources[logical_id].get("Metadata") or {}
+
+    def _make(self, logical_id: str, source: Path) -> MakeSpec | None:
+        """Return how a Makefile makes a function or a layer, None where none does.
+
+        https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html
+        Where the Makefile, its source and the folder that it runs in are elsewhere, `sam build` takes them from the
+        template's folder on: https://github.com/aws/aws-sam-cli/blob/develop/samcli/lib/build/app_builder.py
+        """
+        metadata = self._metadata(logical_id)
+        if str(metadata.get("BuildMethod", "")).lower() != "makefile":
+            return None
+        places = {name: self.root / str(metadata[name]) for name in _MAKE_PLACES if metadata.get(name)}
+        source = places.get("ProjectRootDirectory", source).resolve()
+        makefile = places.get("ContextPath", source).resolve() / "Makefile"
+        working = places.get("WorkingDirectory")
+        name = str(metadata.get("SamResourceId", logical_id))
+        return MakeSpec(name, source, makefile, None if working is None else working.resolve())
+
+    def _layers(self, logical_id: str, arns: list[Any]) -> dict[Path, str]:
+        """Return the folders or zip files of a function's layers, each with the layer's logical id."""
         here = {str(self.reference(name)): name for name in self.of_type("AWS::Lambda::LayerVersion")}
-        found = []
+        found = {}
         for arn in map(str, arns):
             folder = local_path(self.property(here[arn], "Content"), self.root) if arn in here else None
             if folder is None:
@@ -359,8 +450,8 @@ class Stack:
             elif not folder.exists():
                 raise TemplateError(f"{here[arn]}: no folder {folder} for the layer's content")
             else:
-                found.append(folder)
-        return tuple(found)
+                found[folder] = here[arn]
+        return found
 
 
 def true(value: Any) -> bool:

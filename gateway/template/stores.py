@@ -1,4 +1,4 @@
-"""Buckets, parameters and secrets of a stack: the plain stores, each made with one call."""
+"""Buckets, parameters, secrets and user pools of a stack: the plain stores, each made with one call."""
 
 import json
 import secrets
@@ -8,8 +8,10 @@ from functools import partial
 from typing import Any
 
 from gateway.template.specs import StoreSpec
-from gateway.template.stack import Stack
+from gateway.template.stack import Stack, true
 
+_POOL = ("Policies", "Schema", "AliasAttributes", "AutoVerifiedAttributes", "UsernameAttributes")
+_CLIENT = ("UserPoolId", "ExplicitAuthFlows", "AllowedOAuthFlows", "AllowedOAuthScopes", "CallbackURLs", "LogoutURLs")
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -24,6 +26,33 @@ def stores(stack: Stack) -> list[StoreSpec]:
         )
         for logical_id in stack.of_type(kind)
     ]
+
+
+def pools(stack: Stack) -> list[StoreSpec]:
+    """Return the user pools."""
+    return [stack.named(name, partial(_pool, stack)) for name in stack.of_type("AWS::Cognito::UserPool")]
+
+
+def pool_clients(stack: Stack) -> list[StoreSpec]:
+    """Return the clients of user pools, which have to be there."""
+    return [stack.named(name, partial(_client, stack)) for name in stack.of_type("AWS::Cognito::UserPoolClient")]
+
+
+def _pool(stack: Stack, logical_id: str, properties: Mapping[str, Any]) -> StoreSpec:
+    if properties.get("LambdaConfig"):
+        stack.unsupported[f"{logical_id}.LambdaConfig"] = "triggers of a user pool; none is invoked"
+    arguments = {name: properties[name] for name in _POOL if name in properties}
+    arguments["PoolName"] = stack.name(logical_id)
+    return StoreSpec(logical_id, "cognito-idp", "create_user_pool", arguments, "UserPool.Id")
+
+
+def _client(stack: Stack, logical_id: str, properties: Mapping[str, Any]) -> StoreSpec:
+    arguments = {name: properties[name] for name in _CLIENT if name in properties}
+    for name in ("GenerateSecret", "AllowedOAuthFlowsUserPoolClient"):
+        if name in properties:
+            arguments[name] = true(properties[name])
+    arguments["ClientName"] = stack.name(logical_id)
+    return StoreSpec(logical_id, "cognito-idp", "create_user_pool_client", arguments, "UserPoolClient.ClientId")
 
 
 def _bucket(stack: Stack, logical_id: str, properties: Mapping[str, Any]) -> StoreSpec:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.clock import Clock
+from gateway.functions.failures import NOT_RUN, FunctionFailed
 from gateway.functions.invoke import error_report
 from gateway.functions.runtime_api import Submit
-from gateway.functions.worker import NOT_RUN, FunctionFailed
 from gateway.ids import new_request_id
 from gateway.settings import Settings
 from gateway.template.specs import AsyncSpec, Destination, FunctionSpec

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from gateway.chaos.faults import NO_FAULTS, Faults
 from gateway.clock import Clock, Timer
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.runtime_api import Submit
-from gateway.functions.worker import FunctionFailed
 from gateway.settings import Settings
 from gateway.template.specs import MappingSpec
 from gateway.triggers.patterns import message_matches

@@ -7,8 +7,8 @@ import uuid
 from typing import Any
 
 from gateway.clock import Clock
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.runtime_api import Submit
-from gateway.functions.worker import FunctionFailed
 from gateway.settings import Settings
 from gateway.template.specs import ScheduleSpec
 from gateway.triggers.asynchronous import Deliver

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from gateway.clock import Clock
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.runtime_api import Submit
-from gateway.functions.worker import FunctionFailed
 from gateway.ids import new_request_id
 from gateway.settings import Settings
 from gateway.template.specs import StreamSpec

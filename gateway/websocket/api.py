@@ -191,7 +191,8 @@ class WebSocketApi:
             self._send_error(connection, self._settings.throttled_message, request_id)
             return
         if route.key in self._models and not self._models[route.key].accept(text):
-            self._send_error(connection, self._settings.invalid_body_message, request_id)
+            # [D] This frame alone names the message instead of the request.
+            self._send_error(connection, self._settings.invalid_body_message, request_id, ("messageId", ids.new_id()))
             return
         ordered = self._settings.ordered_sends and isinstance(route.target, QueueTarget)
         held = self._faults.frame(connection.id, route.key, ordered=ordered)
@@ -209,9 +210,12 @@ class WebSocketApi:
             if isinstance(body, str) and body:
                 self._send(connection, body.encode("utf-8", "replace"), request_id)
 
-    def _send_error(self, connection: Connection, message: str, request_id: str) -> None:
+    def _send_error(
+        self, connection: Connection, message: str, request_id: str, named: tuple[str, str] | None = None
+    ) -> None:
+        name, value = named or ("requestId", request_id)
         # The service's own spacing: a blank after the first colon only.
-        frame = f'{{"message": "{message}", "connectionId":"{connection.id}", "requestId":"{request_id}"}}'
+        frame = f'{{"message": "{message}", "connectionId":"{connection.id}", "{name}":"{value}"}}'
         self._send(connection, frame.encode(), request_id)
 
     def _send(self, connection: Connection, text: bytes, cause: str) -> None:
@@ -222,6 +226,10 @@ class WebSocketApi:
             self._journal.write(Sent(self._clock.now(), connection.id, cause, text))
 
     # ---- @connections
+
+    def knows(self, connection_id: str) -> bool:
+        """Tell whether a connection is one of this API's."""
+        return self.connections.has(connection_id)
 
     def post(self, stage: str, connection_id: str, body: bytes, invocation: str = "") -> None:
         """Send a message to a client, on behalf of an invocation if it is one's. Raises ManagementError."""

@@ -11,24 +11,31 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from gateway.functions.worker import NOT_RUN, FunctionFailed
+from gateway.functions.failures import NOT_RUN, FunctionFailed
 from gateway.http.events import HttpRequest
 from gateway.http.proxy import Unreachable, forward
-from gateway.routing import selected_key
 from gateway.settings import Settings
 from gateway.template.specs import HttpProxy
 from gateway.websocket.authorizers import identity
 from gateway.websocket.mapping import MappingError, Template
+from gateway.websocket.selection import response_values, selected_key
 from gateway.websocket.targets import Event, IntegrationFailed, RequestTemplates, Services, scope
+
+# [R] It is Lambda that answers: 200 for a function that failed as well.
+_OF_LAMBDA = response_values(200, [("Content-Type", "application/json")])
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a backend says: `selected` is what the keys of integration responses are compared with."""
+    """What a backend says: `selected` is what the keys of integration responses are compared with.
+
+    `values` are what their selection expressions see of it, see `selection.response_values`.
+    """
 
     status: int
     body: str
     selected: str
+    values: Mapping[str, str]
 
 
 class Backend(Protocol):
@@ -49,7 +56,7 @@ class Mock:
         except (ValueError, TypeError, KeyError):
             # [R] of REST APIs: a mock whose request names no status fails.
             raise IntegrationFailed(500) from None
-        return Answer(status, body, str(status))
+        return Answer(status, body, str(status), response_values(status, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +73,8 @@ class MappedFunction:
             if error.error_type == NOT_RUN:
                 raise IntegrationFailed(500) from None
             told = json.dumps({"errorMessage": error.message, "errorType": error.error_type})
-            return Answer(502, told, error.message)
-        return Answer(200, result.decode(), "")
+            return Answer(502, told, error.message, _OF_LAMBDA)
+        return Answer(200, result.decode(), "", _OF_LAMBDA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,8 @@ class HttpEndpoint:
         except Unreachable as error:
             services.note(str(error))
             raise IntegrationFailed(502) from None
-        return Answer(response.status, response.body.decode("utf-8", "replace"), str(response.status))
+        values = response_values(response.status, response.headers)
+        return Answer(response.status, response.body.decode("utf-8", "replace"), str(response.status), values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,8 @@ class MappedTarget:
         if response is None:
             # [I] A route that answers nobody needs no response. One that does has at least one, says the documentation.
             return answer.body
-        template = response.templates.get(selected_key(response.selection, answer.body) or "")
+        key = selected_key(response.selection, str(event.get("body", "")), answer.values)
+        template = response.templates.get(key or "", response.templates.get("$default"))
         return answer.body if template is None else template.render(scope(event, answer.body, self.settings))
 
     def _response(self, selected: str) -> Response | None:

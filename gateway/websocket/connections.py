@@ -77,6 +77,10 @@ class Connections:
         """The connection is closed; tells whether it was open."""
         return self._open.pop(connection.id, None) is not None
 
+    def has(self, connection_id: str) -> bool:
+        """Tell whether there is a connection."""
+        return connection_id in self._open
+
     def find(self, stage: str, connection_id: str) -> Connection:
         """Return an open connection.
 

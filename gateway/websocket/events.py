@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html
 """
 
+import functools
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -104,6 +105,11 @@ def disconnect_event(
 
 def request_time(now: float) -> str:
     """Return a time as API Gateway writes it: `09/Feb/2024:18:11:43 +0000`."""
+    return _written(int(now))
+
+
+@functools.lru_cache(maxsize=64)
+def _written(now: int) -> str:
     moment = time.gmtime(now)
     month = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")[moment.tm_mon - 1]
     return f"{moment.tm_mday:02}/{month}/{moment.tm_year}:{time.strftime('%H:%M:%S', moment)} +0000"

@@ -53,7 +53,7 @@ class Template:
     def render(self, scope: Scope) -> str:
         """Return the text with each reference replaced; what is undefined stays as written. Raises MappingError."""
         names = {
-            "context": _shown(scope.context),
+            "context": _in_context(scope.context),
             "stageVariables": scope.stage_variables,
             "input": _Input(scope),
             "util": _UTIL,
@@ -167,6 +167,19 @@ class _Object(dict[str, Any]):
 
     def isEmpty(self) -> _Truth:
         return _Truth(not self)
+
+
+class _Context(_Object):
+    """The `$context`, or an object in it. [R] The whole of it is written as Java writes a map."""
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f"{name}={value}" for name, value in self.items()) + "}"
+
+
+def _in_context(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _Context((name, _in_context(item)) for name, item in value.items())
+    return _shown(value)
 
 
 class _List(list[Any]):

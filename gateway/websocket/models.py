@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.routing import selected_key
+from gateway.websocket.selection import selected_key
 
 
 class Models:

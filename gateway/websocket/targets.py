@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gateway.functions.failures import NOT_RUN, FunctionFailed
 from gateway.functions.runtime_api import Submit
-from gateway.functions.worker import NOT_RUN, FunctionFailed
-from gateway.routing import selected_key
 from gateway.settings import Settings
 from gateway.websocket.mapping import MappingError, Scope, Template
+from gateway.websocket.selection import selected_key
 from gateway.websocket.sender import Arguments, SendFailed
 from gateway.websocket.sqs_form import FormError, send_arguments
 
@@ -96,7 +96,8 @@ class RequestTemplates:
     def render(self, event: Event) -> str:
         """Return the request's body. Raises MappingError, and IntegrationFailed where no template takes it."""
         body = str(event.get("body", ""))
-        template = self.templates.get(selected_key(self.selection, body) or "")
+        # [D] The template called `$default` takes what no other does.
+        template = self.templates.get(selected_key(self.selection, body) or "", self.templates.get("$default"))
         if template is not None:
             return template.render(scope(event, body, self.settings))
         if self.mapped_only:

@@ -3,8 +3,10 @@
 import os
 import time
 
+from aws.agenda import DynamoAgenda
 from aws.connections import DynamoConnections
 from aws.journals import DynamoJournals
+from aws.limits import DynamoLimits
 from aws.mailboxes import DynamoMailboxes
 from aws.packets import DynamoPackets
 from aws.questions import DynamoQuestions
@@ -36,6 +38,8 @@ def ports() -> Ports:
         wire=ManagementApi(),
         packets=DynamoPackets(table),
         questions=DynamoQuestions(table),
+        limits=DynamoLimits(table),
+        agenda=DynamoAgenda(table),
         queue=queue,
         inbox=FifoQueue(frames) if frames else queue,
         timers=DelayQueue(os.environ["TIMERS_URL"]),

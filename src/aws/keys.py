@@ -12,8 +12,12 @@
 | emit that asks for acknowledgements | `Q` + packet id | `Q` |
 | journal's head | `R` + [namespace, room] | `J` |
 | journal's entry | `R` + [namespace, room] | `E` + key |
+| value beside a journal | `V` + shard + [namespace, room] | `V` + name |
+| uses of something that is limited, in one window | `U` + [name, window's end] | `U` |
+| job on the agenda | `T` | time + random |
 
-The events sent to a namespace's room of all are in its first shard.
+The events sent to a namespace's room of all are in its first shard. Values have partitions of their own, since each
+takes 1,000 KB of writes a second: whoever sends a file to a room takes nothing from its messages.
 Two indexes: `beat` holds the open connections for the heartbeat, and the sockets that are kept in silence; `log` a
 journal's entries by number.
 Names are JSON arrays in the keys, so that no two of them can be mistaken for each other.
@@ -31,6 +35,9 @@ BEAT_SHARDS = tuple("0123")
 ALL_SHARDS = tuple("0123")
 """Partitions of a namespace's room of all; each is one query of an emit to everybody."""
 
+VALUE_SHARDS = tuple("0123")
+"""Partitions of the values beside a journal; each is one query when the journal is deleted."""
+
 CONNECTION = "C"
 HEAD = "J"
 MEMBER = "M"
@@ -40,6 +47,9 @@ RUNS = "H"
 PACKET = "P"
 PARKED = "S"
 QUESTION = "Q"
+VALUE = "V"
+LIMIT = "U"
+AGENDA = "T"
 
 CONNECTION_TTL = 3 * 3600
 """Seconds that a connection's items may live; API Gateway ends a WebSocket after two hours, the heartbeat a poll."""
@@ -52,6 +62,12 @@ QUESTION_TTL = 3600
 
 JOURNAL_TTL = 3600
 """Seconds that a journal's items may outlive its end, so that late callers hear that it has expired."""
+
+LIMIT_TTL = 60
+"""Seconds that a count may outlive its window; the clocks of functions differ by less."""
+
+AGENDA_TTL = 7 * 24 * 3600
+"""Seconds that a job may outlive its time; for as long the heartbeat may fail."""
 
 
 def of_connection(connection_id: str) -> str:
@@ -77,6 +93,26 @@ def of_members(namespace: str, room: str | None) -> list[str]:
 def of_place(namespace: str, room: str | None, sid: str) -> str:
     """Return the pk that holds a socket's membership of a room."""
     return of_all(namespace, sid) if room is None else of_room(namespace, room)
+
+
+def of_values(namespace: str, room: str) -> list[str]:
+    """Return the pks of the values beside a room's journal."""
+    return [f"V{shard}{_name(namespace, room)}" for shard in VALUE_SHARDS]
+
+
+def of_value(namespace: str, room: str, name: str) -> str:
+    """Return the pk of a value beside a room's journal."""
+    return of_values(namespace, room)[_spread(name, len(VALUE_SHARDS))]
+
+
+def of_limit(name: str, until: int) -> str:
+    """Return the pk of the uses of something in the window that ends then (Unix seconds)."""
+    return LIMIT + _name(name, str(until))
+
+
+def at(when: int) -> str:
+    """Return a time (Unix seconds) as a text that sorts by it."""
+    return f"{when:011d}"
 
 
 def of_packets(namespace: str, room: str | None) -> str:

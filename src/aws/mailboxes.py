@@ -51,7 +51,7 @@ class DynamoMailboxes:
 
     def append(self, connection_id: str, frames: Sequence[str], *, only_if_polled: bool = False) -> str | None:
         letters = [self._letter(connection_id, some) for some in _divided(frames)]
-        update = self._here().append("box", [_pack(letter) for letter in letters])
+        update = self._here("put", spread=True).append("box", [_pack(letter) for letter in letters])
         if only_if_polled:
             update.when(IS_POLLED)
         try:
@@ -70,7 +70,7 @@ class DynamoMailboxes:
         raise Gone(f"{connection_id} is gone")
 
     def begin(self, connection_id: str, poll: str) -> Box | None:
-        update = Update().keep_previous("previous", "poll", text("")).assign("poll", text(poll)).when(IS_OPEN)
+        update = Update("begin").keep_previous("previous", "poll", text("")).assign("poll", text(poll)).when(IS_OPEN)
         item, is_done = update.run(self._table, connection_key(connection_id))
         return _box(item) if is_done and item else None
 
@@ -87,30 +87,30 @@ class DynamoMailboxes:
         return [frame for payload in payloads for frame in payload.split(SEPARATOR)]
 
     def end(self, connection_id: str, poll: str, letters: Sequence[Letter]) -> bool:
-        update = self._here().remove("poll").remove_first("box", len(letters)).when(IS_MY_POLL, poll=text(poll))
+        update = self._here("end").remove("poll").remove_first("box", len(letters)).when(IS_MY_POLL, poll=text(poll))
         _, is_done = update.run(self._table, connection_key(connection_id))
         if is_done:
             self._delete(connection_id, letters)
         return is_done
 
     def offer(self, connection_id: str, websocket: str, at: int) -> bool:
-        update = self._here().assign("offered", text(websocket)).assign("offered_at", number(at))
+        update = self._here("offer").assign("offered", text(websocket)).assign("offered_at", number(at))
         update.when(MAY_OFFER, websocket=text(websocket), lapsed=number(at - OFFER_LAPSE))
         return update.run(self._table, connection_key(connection_id))[1]
 
     def withdraw(self, connection_id: str, websocket: str) -> None:
-        update = self._here().remove("offered", "offered_at").when(IS_OFFERED, websocket=text(websocket))
+        update = self._here("withdraw").remove("offered", "offered_at").when(IS_OFFERED, websocket=text(websocket))
         update.run(self._table, connection_key(connection_id))
 
     def lock(self, connection_id: str, websocket: str, holder: str, at: int) -> Box | None:
         # A poll that is still on its way must not take what is about to be sent.
-        update = self._here().assign("locked_at", number(at)).assign("locked_by", text(holder)).remove("poll")
+        update = self._here("lock").assign("locked_at", number(at)).assign("locked_by", text(holder)).remove("poll")
         update.when(IS_OFFERED, IS_UNLOCKED, websocket=text(websocket), lapsed=number(at - LOCK_LAPSE))
         item, is_done = update.run(self._table, connection_key(connection_id))
         return _box(item) if is_done and item else None
 
     def discard(self, connection_id: str, holder: str, letters: Sequence[Letter]) -> bool:
-        update = self._here().remove("locked_at", "locked_by").remove_first("box", len(letters))
+        update = self._here("discard").remove("locked_at", "locked_by").remove_first("box", len(letters))
         update.when(IS_MY_LOCK, holder=text(holder))
         _, is_done = update.run(self._table, connection_key(connection_id))
         if is_done:
@@ -119,15 +119,15 @@ class DynamoMailboxes:
 
     def move(self, connection_id: str, websocket: str) -> Connection | None:
         # Without `beat` the heartbeat knows of it no more.
-        update = self._here().assign("moved", text(websocket)).remove("beat")
+        update = self._here("move").assign("moved", text(websocket)).remove("beat")
         update.when(IS_OFFERED, IS_EMPTY, websocket=text(websocket), nothing=number(0))
         item, is_done = update.run(self._table, connection_key(connection_id))
         if item is None or not (is_done or item.get("moved") == text(websocket)) or "closing" in item:
             return None
         return as_connection(connection_id, item)
 
-    def _here(self) -> Update:
-        return Update().when(IS_OPEN, HAS_NOT_MOVED)
+    def _here(self, kind: str, *, spread: bool = False) -> Update:
+        return Update(kind, spread=spread).when(IS_OPEN, HAS_NOT_MOVED)
 
     def _letter(self, connection_id: str, frames: Sequence[str]) -> Letter:
         payload = SEPARATOR.join(frames)

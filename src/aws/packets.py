@@ -24,7 +24,7 @@ class DynamoPackets:
 
     def delay(self, namespace: str, room: str | None, offset: str, late: int, entry: str | None = None) -> None:
         place = _key(namespace, room, offset) if entry is None else entry_key(namespace, room or "", entry)
-        Update().assign("late", number(late)).when(EXISTS).run(self._table, place)
+        Update("late").assign("late", number(late)).when(EXISTS).run(self._table, place)
 
     def since(self, namespace: str, room: str | None, offset: str) -> list[Packet]:
         items = self._table.query(

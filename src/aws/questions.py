@@ -53,7 +53,7 @@ class DynamoQuestions:
 
     def answer(self, number: int, namespace: str, sid: str, frames: Sequence[str], frame: int, at: int) -> Asked | None:
         answer = pack([frame, list(frames)])
-        update = Update().assign(_ANSWER + sid, answer).delete("waiting", [sid])
+        update = Update("answer", spread=True).assign(_ANSWER + sid, answer).delete("waiting", [sid])
         update.when(IS_ASKED, namespace=text(namespace), now=as_number(at))
         is_awaited, value = "contains(waiting, :sid)", {"sid": text(sid)}
         if frame:
@@ -67,11 +67,13 @@ class DynamoQuestions:
         asked = self.read(number)
         if asked is None or asked.until > at:
             return asked
-        item, is_done = Update().assign("ended_at", as_number(1)).when(IS_UNANSWERED).run(self._table, _key(number))
+        item, is_done = (
+            Update("end").assign("ended_at", as_number(1)).when(IS_UNANSWERED).run(self._table, _key(number))
+        )
         return _as_asked(item) if is_done and item else None
 
     def end(self, number: int) -> bool:
-        return Update().assign("ended_at", as_number(1)).when(IS_OPEN).run(self._table, _key(number))[1]
+        return Update("end").assign("ended_at", as_number(1)).when(IS_OPEN).run(self._table, _key(number))[1]
 
     def read(self, number: int) -> Asked | None:
         with translated():

@@ -2,13 +2,17 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from aws import keys
 from aws.clients import translated
 from aws.connections import place_key
 from aws.table import Item, Table, number, pack, text, unpack
 from server.records import Dialect, Member, Membership
+
+IS_THEIRS = "#connection = :id"
+TAKE_OVER = "SET #connection = :new"
 
 
 class DynamoRooms:
@@ -32,18 +36,33 @@ class DynamoRooms:
     def leave(self, memberships: Iterable[Membership]) -> None:
         self._table.delete_all([place_key(membership) for membership in memberships])
 
-    def rehome(self, memberships: Iterable[Membership], connection_id: str) -> None:
-        gone = self._table.client.exceptions.ConditionalCheckFailedException
+    def evict(self, memberships: Iterable[Membership], connection_id: str) -> None:
         for membership in memberships:
-            with translated(), contextlib.suppress(gone):
-                self._table.client.update_item(
-                    TableName=self._table.name,
-                    Key=place_key(membership),
-                    UpdateExpression="SET #connection = :id",
-                    ConditionExpression="attribute_exists(pk)",  # else it was left meanwhile
-                    ExpressionAttributeNames={"#connection": "connection"},
-                    ExpressionAttributeValues={":id": text(connection_id)},
-                )
+            self._if_theirs(self._table.client.delete_item, membership, connection_id)
+
+    def rehome(self, memberships: Iterable[Membership], old: str, new: str) -> None:
+        client = self._table.client
+        for membership in memberships:
+            self._if_theirs(client.update_item, membership, old, {":new": text(new)}, UpdateExpression=TAKE_OVER)
+
+    def _if_theirs(
+        self,
+        write: Callable[..., Any],
+        place: Membership,
+        connection_id: str,
+        values: Item | None = None,
+        **parameters: Any,
+    ) -> None:
+        """Do a write to a place if it is that connection's."""
+        with translated(), contextlib.suppress(self._table.client.exceptions.ConditionalCheckFailedException):
+            write(
+                TableName=self._table.name,
+                Key=place_key(place),
+                ConditionExpression=IS_THEIRS,
+                ExpressionAttributeNames={"#connection": "connection"},
+                ExpressionAttributeValues={":id": text(connection_id), **(values or {})},
+                **parameters,
+            )
 
     def members(self, namespace: str, room: str | None) -> list[Member]:
         return [_member(item) for pk in keys.of_members(namespace, room) for item in self._members(pk)]

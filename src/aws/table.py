@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from aws import clients
@@ -13,6 +14,7 @@ Item = dict[str, Any]
 """An item in DynamoDB's notation: attribute name to ``{"S": …}``, ``{"N": …}`` or ``{"SS": …}``."""
 
 _BATCH = 25  # the most that BatchWriteItem takes
+_BATCH_GET = 100  # the most that BatchGetItem takes
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
@@ -61,7 +63,12 @@ class Table:
             parameters["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def get_all(self, keys: Sequence[Item]) -> list[Item]:
-        """Return the items of up to 100 keys, as far as they exist (consistent reads)."""
+        """Return the items of keys, which are distinct, as far as they exist (consistent reads)."""
+        return [
+            item for start in range(0, len(keys), _BATCH_GET) for item in self._get(keys[start : start + _BATCH_GET])
+        ]
+
+    def _get(self, keys: Sequence[Item]) -> list[Item]:
         found: list[Item] = []
         request: Any = {"Keys": list(keys), "ConsistentRead": True}
         for pause in (*_PAUSES, None):
@@ -83,6 +90,19 @@ class Table:
     def delete_all(self, keys: Sequence[Item]) -> None:
         """Delete items, in as few calls as there can be; those that do not exist are passed over."""
         self.write([], keys)
+
+    def delete_partition(self, pk: str, until: int) -> None:
+        """Delete every item of a partition, in the order of their keys; Unavailable once it is `until` (Unix ms)."""
+        items = self.query(
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": text(pk)},
+            ProjectionExpression="pk, sk",
+            ConsistentRead=True,
+        )
+        while some := list(islice(items, _BATCH)):
+            if time.time() * 1000 > until:
+                raise Unavailable("the time was up before everything was deleted")
+            self.delete_all(some)
 
     def write(self, items: Sequence[Item], keys: Sequence[Item]) -> None:
         """Write some items and delete others, in as few calls as there can be."""

@@ -1,7 +1,8 @@
 """Conditional writes that may be repeated.
 
 The SDK repeats a call whose answer was lost, and a condition that held the first time may fail the second. So each
-write leaves a token in the item; one that finds its own token there was done before.
+write leaves a token in the item; one that finds its own token there was done before. Others write to the item between
+the two, so each kind of write has a token of its own.
 """
 
 import secrets
@@ -12,7 +13,10 @@ from botocore.exceptions import ClientError
 from aws.clients import translated
 from aws.table import Item, Table, text
 
-TOKEN = "token"
+TOKEN = "token:"
+
+SPREAD = 8
+"""Tokens of a kind of write that several do at the same time; each has one of them, at random."""
 
 NOT_DONE_YET = "(attribute_not_exists(#token) OR #token <> :token)"
 
@@ -20,11 +24,14 @@ NOT_DONE_YET = "(attribute_not_exists(#token) OR #token <> :token)"
 class Update:
     """Builds an update of one item: what to change, and under which conditions.
 
+    `kind` is what others do not do at the same time, as a rule; with ``spread`` they do.
+
     Attribute names are aliased, since namespaces are part of some. Conditions name attributes as they are, and values
     by what `when` is given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str, *, spread: bool = False) -> None:
+        self._token = f"{TOKEN}{kind}{secrets.randbelow(SPREAD) if spread else ''}"
         self._clauses: dict[str, list[str]] = {}
         self._conditions: list[str] = []
         self._names: dict[str, str] = {}
@@ -54,6 +61,10 @@ class Update:
             self._clause("REMOVE", ", ".join(f"{alias}[{n}]" for n in range(count)))
         return self
 
+    def increase(self, name: str) -> "Update":
+        """Add one to a number, which need not exist."""
+        return self._clause("ADD", f"{self.name(name)} {self._value({'N': '1'})}")
+
     def add(self, name: str, texts: list[str]) -> "Update":
         """Add to a set."""
         return self._clause("ADD", f"{self.name(name)} {self._value({'SS': texts})}")
@@ -71,8 +82,8 @@ class Update:
     def run(self, table: Table, key: Item) -> tuple[Item | None, bool]:
         """Do it; returns the item as it is now and True or, if a condition does not hold, as it is and False."""
         token = text(secrets.token_hex(8))
-        self.assign(TOKEN, token).when(NOT_DONE_YET, token=token)
-        self._names["#token"] = TOKEN
+        self.assign(self._token, token).when(NOT_DONE_YET, token=token)
+        self._names["#token"] = self._token
         with translated():
             try:
                 answer = table.client.update_item(TableName=table.name, Key=key, **self._parameters())
@@ -80,7 +91,7 @@ class Update:
                 if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                     raise
                 item: Item | None = error.response.get("Item")  # type: ignore[assignment]
-                return item, bool(item) and item.get(TOKEN) == token  # type: ignore[union-attr]
+                return item, bool(item) and item.get(self._token) == token  # type: ignore[union-attr]
         return answer["Attributes"], True
 
     def name(self, name: str) -> str:

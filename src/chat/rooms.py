@@ -1,18 +1,17 @@
-"""What a chat room is, apart from any transport: created, looked up, written to, burned.
+"""What a chat room is, apart from any transport: created, found, locked, burned; and who may come in.
 
-A room is a journal of the same name: its data are title and owner's key, its entries are the messages.
+A room is a journal of the same name: its data are what is kept here, its entries are the messages.
 """
 
-import hashlib
 import hmac
-import json
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from server import Entry, Server
+from chat.people import Visitor, digest
+from chat.refusals import Refused
+from server import JournalRecord, Server
 from server.exceptions import JournalExpiredError, JournalMissingError
 
 MIN_TTL = 60
@@ -20,39 +19,78 @@ MAX_TTL = 7 * 24 * 3600
 DEFAULT_TTL = 3600
 """Seconds that a room lives."""
 
-MAX_TITLE = 80
-MAX_NAME = 40
-MAX_TEXT = 4_000
-"""Characters."""
-
-MAX_ID = 64
-HISTORY = 100
-HISTORY_BYTES = 65_536
-"""Most messages, and their size as JSON, that a newcomer gets: an answer is one message of 128 KB at most."""
-
+MIN_PEOPLE = 2
 MAX_PEOPLE = 500
-"""Most people in a room at once; all of them are in the answer to a newcomer."""
+DEFAULT_PEOPLE = 50
+"""Most people in a room at once, each counted once, however many sockets they have."""
+
+MAX_SOCKETS = 20
+"""Sockets of one person in a room: their tabs, and lost connections that the heartbeat has yet to find."""
+
+MAX_REMOVED = 500
+"""Removed people that a room remembers, the last ones: its record is written with every message."""
+
+AFTERWARDS = 60
+"""Seconds after which a room that burned is looked through once more, for what was on its way in meanwhile.
+
+As long waits one that burns when the last one leaves, after a connection was lost: its client may come back.
+"""
 
 
-class Refused(Exception):
-    """A request that the chat declines, with a code for programs and a sentence for people."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What somebody who creates a room decides: its digests (of door and owner's key), its seals, its rules."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-    def as_json(self) -> dict[str, str]:
-        return {"code": self.code, "message": self.message}
+    door: str
+    owner: str
+    title: str = ""
+    people: int = DEFAULT_PEOPLE
+    passphrase: bool = False
+    burn_when_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A room as its visitors know it; `expires_at` is in Unix seconds."""
+    """A room as the server knows it; `expires_at` is in Unix seconds, `allowed` are those who may enter if locked."""
 
     id: str
-    title: str
     expires_at: int
+    plan: Plan
+    allowed: frozenset[str] | None
+    removed: frozenset[str]
+
+    @property
+    def is_locked(self) -> bool:
+        return self.allowed is not None
+
+    def check_door(self, door: object) -> None:
+        """Refuse who does not show what opens the room."""
+        if not _is_key(self.plan.door, door):
+            what = "passphrase" if self.plan.passphrase else "link"
+            raise Refused("wrong_key", f"The {what} is not right for this room.")
+
+    def is_owner(self, key: object) -> bool:
+        """Tell whether this is the owner's key."""
+        return _is_key(self.plan.owner, key)
+
+    def admit(self, visitor: Visitor) -> None:
+        """Refuse who was removed, or comes when it is locked; the owner can always come in."""
+        if visitor.is_owner:
+            return
+        if visitor.person in self.removed:
+            raise Refused("removed", "You were removed from this room.")
+        if self.allowed is not None and visitor.person not in self.allowed:
+            raise Refused("locked", "This room is locked: nobody new can come in.")
+
+    def seat(self, visitor: Visitor, others: Iterable[dict[str, Any]]) -> None:
+        """Refuse who comes when it is full, the other sockets being members of these; the owner always has a seat."""
+        if visitor.is_owner:
+            return
+        persons = [member["person"] for member in others]
+        if visitor.person not in persons and len(set(persons)) >= self.plan.people:
+            raise Refused("full", f"{self.plan.people} people are in this room, and no more fit in.")
+        if persons.count(visitor.person) >= MAX_SOCKETS:
+            raise Refused("full", "You have this room open in too many places. Close some of them.")
 
 
 class Rooms:
@@ -60,72 +98,112 @@ class Rooms:
 
     def __init__(self, sio: Server) -> None:
         self._sio = sio
+        # Kept, since each look at a method makes a new one.
+        self._end = sio.callback(self.end)
+        self._burn_if_empty = sio.callback(self.burn_if_empty)
 
-    def create(self, title: str, ttl: int, now: int) -> tuple[Room, str]:
-        """Make a room that lives `ttl` seconds from `now` (Unix seconds); returns it and its owner's key."""
-        owner_key = secrets.token_urlsafe(24)
-        room = Room(secrets.token_urlsafe(12), title, now + ttl)
-        data = {"title": title, "owner": _digest(owner_key)}
-        self._sio.journal(room.id).create(data, room.expires_at)
-        return room, owner_key
+    def create(self, room_id: str, plan: Plan, ttl: int) -> Room:
+        """Make a room that lives `ttl` seconds; the same again, by its owner, is the room that there is.
+
+        Refused with ``taken`` where it is another owner's.
+        """
+        expires_at = self._sio.ports.now() // 1000 + ttl
+        data = {**asdict(plan), "allowed": None, "removed": [], "burned": False}
+        if not self._sio.journal(room_id).create(data, expires_at):
+            room = self.find(room_id)
+            if not hmac.compare_digest(room.plan.owner, plan.owner):
+                raise Refused("taken", "There is a room of this name already.")
+            expires_at = room.expires_at
+        # Also if it was there: whoever made it may have died before this.
+        self._sio.at(expires_at, self._end, room_id)
+        return Room(room_id, expires_at, plan, None, frozenset())
 
     def find(self, room_id: str) -> Room:
-        """Return a room; Refused if there is none, or no more."""
-        return self._find(room_id)[0]
+        """Return a room. Raises one of `chat.refusals.JOURNAL_ERRORS` if there is none, or no more."""
+        record = self._sio.journal(room_id).read()
+        if record.data["burned"]:
+            raise JournalMissingError(f"{room_id!r} burns")
+        return _room(room_id, record)
 
-    def _find(self, room_id: str) -> tuple[Room, dict[str, Any]]:
-        with _refusing():
-            if not 0 < len(room_id) <= MAX_ID:
-                raise JournalMissingError
-            record = self._sio.journal(room_id).read()
-        return Room(room_id, record.data["title"], record.expires_at), record.data
+    def lock(self, room_id: str, is_locked: bool) -> None:
+        """Let nobody new in, or again whoever has the link; who is there when it is locked may come back."""
+        present = sorted({member.info["person"] for member in self._sio.members(room_id)}) if is_locked else None
 
-    def say(self, room_id: str, message_id: str, author: dict[str, str], text: str) -> Entry:
-        """Number a message and send it to the room; the same id again is the same message, and is not sent twice."""
-        with _refusing():
-            entry, _ = self._sio.publish("message", message_id, {"from": author, "text": text}, room_id)
-        return entry
+        def change(data: dict[str, Any]) -> dict[str, Any]:
+            is_same = is_locked and data["allowed"] is not None
+            return data if is_same else {**data, "allowed": present}
 
-    def history(self, room_id: str) -> list[dict[str, Any]]:
-        """Return the last messages, oldest first; no more than fit into an answer."""
-        messages: list[dict[str, Any]] = []
-        room = HISTORY_BYTES
-        for entry in reversed(self._sio.journal(room_id).entries(limit=HISTORY)):
-            message = entry.as_json()
-            room -= len(json.dumps(message))
-            if room < 0:
-                break
-            messages.append(message)
-        return messages[::-1]
+        self._sio.journal(room_id).change(change)
+        self._sio.emit("room", {"locked": is_locked}, room=room_id)
 
-    def burn(self, room_id: str, owner_key: str) -> None:
-        """End a room now: everybody hears it and is disconnected, and nothing of it stays.
+    def remove(self, room_id: str, person: str) -> None:
+        """Keep a person out from now on, and disconnect their sockets."""
 
-        Refused with ``not_owner`` for a wrong key.
-        """
-        _, data = self._find(room_id)
-        if not hmac.compare_digest(data["owner"], _digest(owner_key)):
-            raise Refused("not_owner", "Only the one who created the room can burn it.")
-        journal = self._sio.journal(room_id)
-        # First of all everybody hears it, however long the rest takes.
-        self._sio.emit("burned", {}, room=room_id)
+        def change(data: dict[str, Any]) -> dict[str, Any]:
+            removed = [each for each in data["removed"] if each != person]
+            return {**data, "removed": [*removed, person][-MAX_REMOVED:]}
+
+        self._sio.journal(room_id).change(change)
+        # Whoever enters from here on finds that they must not.
         members = self._sio.members(room_id)
-        journal.delete()  # from here on nobody joins or writes any more
-        with self._sio.batch():
-            for member in members:
+        self._sio.emit("removed", {"person": person}, room=room_id)
+        for member in members:
+            if member.info["person"] == person:
                 self._sio.disconnect(member.sid)
-        journal.delete()  # what was on its way in when the room went
+
+    # ------------------------------------------------------------------ the end
+    def burn(self, room_id: str) -> None:
+        """End a room now: everybody hears it and is disconnected, and nothing of it stays. Again is the same."""
+
+        def change(data: dict[str, Any]) -> dict[str, Any]:
+            return {**data, "burned": True}
+
+        self._sio.at(self._sio.ports.now() / 1000 + AFTERWARDS, self._end, room_id)
+        # One that is past its time, or half gone, lets nobody in as it is.
+        with suppress(JournalMissingError, JournalExpiredError):
+            self._sio.journal(room_id).change(change)
+        self._put_out(room_id)
+
+    def burn_later(self, room_id: str) -> None:
+        """End a room in a while, if nobody is in it then."""
+        self._sio.at(self._sio.ports.now() / 1000 + AFTERWARDS, self._burn_if_empty, room_id)
+
+    def burn_if_empty(self, room_id: str) -> None:
+        """End a room that nobody is in."""
+        if not self._sio.members(room_id):
+            self.burn(room_id)
+
+    def end(self, room_id: str) -> None:
+        """End a room if its time is up, or whatever is left of one that burned; one that lives is left alone."""
+        try:
+            self.find(room_id)
+        except JournalExpiredError:
+            self.burn(room_id)
+        except JournalMissingError:
+            self._put_out(room_id)
+
+    def _put_out(self, room_id: str) -> None:
+        """Tell those who are in a room that it burned, disconnect them, and delete it; nobody can enter it any more."""
+        with self._sio.batch() as turn:
+            self._sio.emit("burned", {}, room=room_id)
+            turn.send_out()  # however long the rest takes; what is kept of it for who comes back goes with the room
+            self._sio.disconnect_sockets(room_id)
+            self._sio.journal(room_id).delete()
 
 
-@contextmanager
-def _refusing() -> Iterator[None]:
-    try:
-        yield
-    except JournalMissingError:
-        raise Refused("no_such_room", "There is no such room. It may have burned.") from None
-    except JournalExpiredError:
-        raise Refused("expired", "This room's time is up.") from None
+def _room(room_id: str, record: JournalRecord) -> Room:
+    data = record.data
+    plan = Plan(**{name: data[name] for name in Plan.__slots__})
+    allowed = data["allowed"]
+    return Room(
+        room_id,
+        record.expires_at,
+        plan,
+        None if allowed is None else frozenset(allowed),
+        frozenset(data["removed"]),
+    )
 
 
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+def _is_key(expected: str, key: object) -> bool:
+    """Tell whether a text from outside has this digest; in the same time, wherever it differs."""
+    return isinstance(key, str) and hmac.compare_digest(expected, digest(key))

@@ -7,7 +7,7 @@ A callback cannot be kept in memory, so it is kept by name, with its arguments: 
 import importlib
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -70,7 +70,7 @@ class Callbacks:
         if isinstance(callback, str):
             return callback, args, kwargs
         for name, function in self._functions.items():
-            if function is callback:
+            if function == callback:  # each look at a method makes a new one
                 return name, args, kwargs
         module, path = getattr(callback, "__module__", None), getattr(callback, "__qualname__", "<>")
         name = f"{module}:{path}"
@@ -80,6 +80,10 @@ class Callbacks:
                 "top of a module, or register it with @sio.callback; functools.partial gives it what it needs to know"
             )
         return name, args, kwargs
+
+    def call(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], values: Sequence[Any] = ()) -> None:
+        """Call the function of that name, with values behind the arguments that were kept; LookupError as `find`."""
+        call(partial(self.find(name), *args, **kwargs), *values)
 
     def _missing(self, name: str, callback: Callback) -> bool:
         try:
@@ -167,7 +171,7 @@ class Acks:
         if not question.callback:
             return  # somebody waits for it
         try:
-            call(partial(self._callbacks.find(question.callback), *question.args, **question.kwargs), *values)
+            self._callbacks.call(question.callback, question.args, question.kwargs, values)
         except Exception:
             log.exception("the callback %s failed", question.callback)
 

@@ -12,6 +12,8 @@ from server.namespace import Namespace
 from server.server import Server
 
 COROUTINES = (
+    "allow",
+    "at",
     "call",
     "close_room",
     "disconnect",

@@ -9,8 +9,8 @@ from protocol.socketio import Packet, PacketType, split_query
 from server.debug import scope
 from server.emitter import MAX_ROOM
 from server.exceptions import ConnectionRefusedError, DisconnectedError, EventRefusedError
-from server.ports import Unavailable
-from server.reasons import CLIENT_DISCONNECT, TRANSPORT_CLOSE
+from server.ports import PortError, Unavailable
+from server.reasons import CLIENT_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from server.records import Connection, Dialect, Socket
 from server.reunion import Reunion
 from server.server import Server
@@ -41,7 +41,8 @@ class Dispatcher:
         )
         if packet.type is PacketType.CONNECT:
             self.connect(turn, connection, packet.namespace, packet.data)
-        elif not connection.sockets:
+        elif not connection.sockets and not (connection.joined and packet.type is PacketType.DISCONNECT):
+            # Where it was, both sides may say goodbye at once.
             raise ProtocolError(f"{packet.type.name} came, and the client is in no namespace")
         elif packet.namespace not in connection.sockets:
             log.info("%s is not in namespace %.80r: %s dropped", connection.id, packet.namespace, packet.type.name)
@@ -73,16 +74,26 @@ class Dispatcher:
             error = {"message": "Invalid namespace"}
             server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, error)
             return
-        if socket := connection.sockets.get(namespace):
+        socket = connection.sockets.get(namespace)
+        if socket and turn.is_leaving(connection, namespace):
+            self._server.leave(turn, connection, namespace, TRANSPORT_ERROR)
+            socket = None
+        if socket and not turn.again:
             self._welcome(turn, connection, namespace, socket)
             return
         if isinstance(auth, dict) and "pid" in auth and server.recovery and connection.dialect is Dialect.OFFSETS:
             pid, offset = auth["pid"], auth.get("offset")
             auth = {name: value for name, value in auth.items() if name not in ("pid", "offset")} or None
-            if self._reunion.resume(turn, connection, namespace, pid, offset, auth):
+            if socket and socket.pid == pid:
+                self._reunion.resume_again(turn, connection, namespace, auth)
                 return
-        socket = self._new_socket(connection, namespace)
-        turn.join(connection, namespace, socket)
+            if not socket and self._reunion.resume(turn, connection, namespace, pid, offset, auth):
+                return
+        if socket:  # as with events: should the function die, all of it is done again
+            turn.enter_again(connection, namespace)
+        else:
+            socket = self._new_socket(connection, namespace)
+            turn.join(connection, namespace, socket)
         if server.always_connect:
             self._welcome(turn, connection, namespace, socket)
         refusal = self._refusal(namespace, socket.sid, connection.environ, auth)
@@ -93,25 +104,33 @@ class Dispatcher:
             return
         if namespace in connection.sockets and turn.release(connection, namespace):
             turn.part(connection, namespace)
-        if server.always_connect:
-            server.reply(turn, connection, PacketType.DISCONNECT, namespace)
-        elif connection.dialect is Dialect.EIO3:
+        self._turn_away(turn, connection, namespace, refusal)
+
+    def _turn_away(self, turn: Turn, connection: Connection, namespace: str, refusal: dict[str, Any]) -> None:
+        """Tell a client that the application has refused it."""
+        if self._server.always_connect:
+            self._server.reply(turn, connection, PacketType.DISCONNECT, namespace)
+            return
+        answer: Any = refusal
+        if connection.dialect is Dialect.EIO3:
             # As Node's server does for Socket.IO 2: the data alone, or the message.
             said = refusal.get("data", refusal["message"])
-            server.reply(
-                turn, connection, PacketType.CONNECT_ERROR, namespace, said if isinstance(said, dict) else str(said)
-            )
-        else:
-            server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, refusal)
+            answer = said if isinstance(said, dict) else str(said)
+        self._server.reply(turn, connection, PacketType.CONNECT_ERROR, namespace, answer)
 
     def _confirm(self, turn: Turn, connection: Connection, namespace: str, socket: Socket) -> None:
-        """Write what the connect handler did; who closes the connection meanwhile does not know of this socket."""
+        """Write what the connect handler did; the application hears of it if nothing comes of that."""
         try:
             turn.settle()
-        except DisconnectedError:
+        except DisconnectedError as error:
             if connection.sockets.get(namespace) is socket:
-                self._server.tell_gone(namespace, socket.sid, TRANSPORT_CLOSE)
+                if not error.is_reported:
+                    self._server.tell_gone(namespace, socket.sid, TRANSPORT_CLOSE)
                 del connection.sockets[namespace]
+        except PortError:
+            if connection.sockets.get(namespace) is socket:
+                self._server.leave(turn, connection, namespace, TRANSPORT_ERROR)
+            raise
 
     def _new_socket(self, connection: Connection, namespace: str) -> Socket:
         if connection.dialect is Dialect.EIO3:  # whose client makes the id itself, of these
@@ -148,6 +167,7 @@ class Dispatcher:
         name, *args = packet.data
         sid = connection.sockets[packet.namespace].sid
         values: list[Any] | None = None
+        turn.holds = bool(frame)  # should this function die, the frame comes again, and so does the handler
         try:
             self._server.pass_event(packet.namespace, sid, name, args)
             handled, answer = self._server.trigger(name, packet.namespace, sid, *args)
@@ -162,6 +182,8 @@ class Dispatcher:
                 raise
             # As in python-socketio, the client gets no acknowledgement.
             log.exception("the handler of %r in %s failed", name, packet.namespace)
+        finally:
+            turn.holds = False
         if values is None or packet.id is None:
             return
         try:

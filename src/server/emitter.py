@@ -6,6 +6,7 @@
 import contextlib
 import copy
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,6 +34,21 @@ MAX_ROOM = 512
 
 ACK_TIMEOUT = 60
 """Seconds for which an answer is waited for, unless an emit says otherwise."""
+
+MAX_LIMITED = 1_024
+"""Bytes of what `Emitter.allow` counts, as JSON; it is part of a key as well."""
+
+MAX_CALL = 65_536
+"""Bytes of a call that `Emitter.at` notes, as JSON: a message of the queue holds 256 KB."""
+
+LATEST = 10**11
+"""Unix seconds; later times have more digits."""
+
+PATIENCE = 24 * 3600
+"""Seconds for which a function of `Emitter.at` that fails is called again."""
+
+UNSURE = 60_000
+"""Milliseconds for which what was published is sent again if it comes again."""
 
 OUTSIDE = 20_000
 """Milliseconds that work outside of any invocation may take."""
@@ -67,13 +83,13 @@ class Emitter:
         self._turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
         self._ports: Ports | None = None
         self._acks: Acks | None = None
-        self._callbacks = Callbacks()
+        self.callbacks = Callbacks()
         self.recovery: Recovery | None = None
 
     def bind(self, ports: Ports, recovery: Recovery | None = None) -> None:
         """Give the emitter what it stands on, once a process; `recovery` if clients may come back to their sockets."""
         self._ports = ports
-        self._acks = Acks(ports, self._callbacks)
+        self._acks = Acks(ports, self.callbacks)
         self.recovery = recovery
 
     @property
@@ -124,7 +140,7 @@ class Emitter:
         log.debug("emit %r to %s of %s", event, "all" if (to or room) is None else to or room, namespace or "/")
         question = None
         if callback is not None:
-            name, args, kwargs = self._callbacks.describe(callback)
+            name, args, kwargs = self.callbacks.describe(callback)
             as_json(args, kwargs)
             question = Question(name, args, kwargs, timeout or ACK_TIMEOUT, timeout is not None)
         elif timeout is not None:
@@ -203,8 +219,9 @@ class Emitter:
     ) -> tuple[Entry, bool]:
         """Append to a room's journal, and send what was appended to the room: ``{seq, id, at, **body}``.
 
-        The entry is also what those get who come back. The same key again is not sent twice. Returns and raises as
-        `Journal.append`.
+        The entry is also what those get who come back. The same key again changes nothing; with the same body it is
+        sent again within a minute: whoever repeats it may have had no answer because the first time came to nobody.
+        Clients know it by its number. Returns and raises as `Journal.append`.
         """
         journal = self.journal(room, namespace)
         with self.batch() as turn:
@@ -214,8 +231,8 @@ class Emitter:
                 emission = self._emission(event, entry.as_json(), room, namespace=namespace)
                 turn.emit(replace(emission, published=(offset, key)) if offset else emission)
                 turn.send_out()  # whoever comes back finds it in the journal from now on
-            elif turn.again:
-                # The invocation before this one may not have come to it. Clients know it by its number.
+            elif turn.again or (entry.body == body and self.ports.now() - entry.at < UNSURE):
+                # The invocation before this one may not have come to it.
                 emission = self._emission(event, entry.as_json(), room, namespace=namespace)
                 turn.emit(replace(emission, kept=True))
         return entry, is_new
@@ -262,7 +279,12 @@ class Emitter:
     def journal(self, room: str, namespace: str | None = None) -> Journal:
         """Return the journal of a room: a record of the application's, and a numbered log."""
         self._check_room(room)
-        return Journal(self.ports, namespace or "/", room)
+        return Journal(self.ports, namespace or "/", room, self._until)
+
+    def _until(self) -> int:
+        """Return when (Unix ms) work that takes long has to stop, so that the rest can be done."""
+        turn = self._turn.get()
+        return self.ports.now() + OUTSIDE if turn is None else turn.deadline - MARGIN
 
     @staticmethod
     def _check_room(room: str) -> None:
@@ -322,7 +344,11 @@ class Emitter:
             return copy.deepcopy(socket.data) if socket.data is not None else {}
 
     def save_session(self, sid: str, session: Any, namespace: str | None = None) -> None:
-        """Replace a socket's session; any JSON value."""
+        """Replace a socket's session; any JSON value.
+
+        Where frames come through a queue (Ingest=ordered), what an event's handler saves of its own client is written
+        when its frame is done, with the note that it is: both or neither. Others see it then.
+        """
         with self.batch() as turn:
             turn.save(turn.home(namespace or "/", sid), namespace or "/", copy.deepcopy(session))
 
@@ -355,8 +381,45 @@ class Emitter:
                 (each.connection_id for each in turn.members(namespace or "/", sid) if each.sid == sid), None
             )
             if connection_id is not None:
-                job = jobs.Disconnect(namespace or "/", (sid,))
+                job = jobs.Disconnect(connection_id, namespace or "/", sid)
                 self.ports.queue.put([(group_of_connection(connection_id), jobs.to_json(job))])
+
+    # ------------------------------------------------------------------ limits and time
+    def allow(self, key: str, limit: int, seconds: int) -> int:
+        """Count one use of a key; returns 0 if it is allowed, else after how many seconds it will be.
+
+        Allowed are so many in each window of so many seconds, all windows beginning at multiples of them: at its border
+        twice as many may come at once. A limit of 0 or less is none, and costs no call. A key is a text of up to 1,024
+        bytes as JSON; ValueError for another.
+        """
+        if limit <= 0:
+            return 0
+        if not key or len(json.dumps(key)) > MAX_LIMITED:
+            raise ValueError(f"a key is a text of 1 to {MAX_LIMITED} bytes as JSON, not {key!r:.80}")
+        if seconds < 1:
+            raise ValueError(f"a window has at least a second, not {seconds!r}")
+        now = self.ports.now()
+        end = (now // 1000 // seconds + 1) * seconds
+        # The same key may have windows of several lengths, which end together at times.
+        return 0 if self.ports.limits.count(f"{seconds} {key}", limit, end) else -((now - end * 1000) // 1000)
+
+    def at(self, when: float, function: Callback | str, *args: Any, **kwargs: Any) -> None:
+        """Call ``function(*args, **kwargs)`` at a time (Unix seconds), up to a minute later; in any process.
+
+        So it is a function at the top of a module, or one that `Server.callback` registered, or its name, and its
+        arguments are JSON, 64 KB at most: ValueError otherwise. It is called at least once, as if from the queue. If it
+        raises, that is logged, and it is called again after a minute, for a day.
+        """
+        name, first, named = self.callbacks.describe(function)
+        args, kwargs = (*first, *args), {**named, **kwargs}
+        as_json(args, kwargs)
+        if not 0 <= when < LATEST:
+            raise ValueError(f"a time is in Unix seconds, not {when!r}")
+        call = jobs.Call(name, args, kwargs, int(max(when, self.ports.now() // 1000)) + PATIENCE)
+        job = jobs.to_json(call)
+        if len(job) > MAX_CALL:
+            raise ValueError(f"a call has {MAX_CALL} bytes as JSON at most, not {len(job)}")
+        self.ports.agenda.add(job, math.ceil(when))
 
     # ------------------------------------------------------------------ turns
     @contextmanager
@@ -371,7 +434,7 @@ class Emitter:
         with self.run(self.turn(self.ports.now() + OUTSIDE + MARGIN)) as turn:
             yield turn
 
-    def turn(self, deadline: int, caller: Connection | None = None, **options: bool) -> Turn:
+    def turn(self, deadline: int, caller: Connection | None = None, **options: Any) -> Turn:
         """Return a new unit of work, for `run`; see `Turn`."""
         keeper = self.recovery.log() if self.recovery else None
         return Turn(self.ports, deadline, caller, keeper=keeper, asking=self.acks.ask, **options)

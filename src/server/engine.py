@@ -14,6 +14,7 @@ from protocol.engineio import PacketType as EnginePacketType
 from protocol.errors import ProtocolError
 from protocol.socketio import Packet, PacketType
 from server import jobs
+from server.agenda import Calls
 from server.assembly import Assembly
 from server.debug import scope
 from server.dialects import VERSIONS, answer_to, decode, dialect_of, may_overtake_open
@@ -21,7 +22,7 @@ from server.dispatcher import Dispatcher
 from server.outbox import MARGIN, Outbox, group_of_connection, post
 from server.ports import Gone, PortError, Ports, Unavailable
 from server.reasons import CLIENT_DISCONNECT, PING_TIMEOUT, TRANSPORT_CLOSE, TRANSPORT_ERROR
-from server.records import Beat, Connection, Dialect, is_polling
+from server.records import Beat, Connection, Dialect, Membership, Parked, is_polling
 from server.recovery import EARLIER
 from server.reunion import Reunion
 from server.server import Server
@@ -77,6 +78,7 @@ class Engine:
         self.reunion = Reunion(server, self.close)
         self.dispatcher = Dispatcher(server, self.reunion)
         self._upgrade = Upgrade(server, self.closed)
+        self._calls = Calls(server)
         self._interval = int(ping_interval * 1000)
         self._timeout = int(ping_timeout * 1000)
         self.hold = int(hold * 1000)  # of a poll; an HTTP API ends after 30 seconds
@@ -175,7 +177,8 @@ class Engine:
         if number and number <= connection.handled:
             log.info("frame %d of %s was handled before", number, connection_id)
             return None
-        turn = self._server.turn(deadline, connection, answers=not number, again=again)
+        work = str(number) if number else ""
+        turn = self._server.turn(deadline, connection, answers=not number, again=again, work=work)
         with self._server.run(turn):
             if may_overtake_open(connection, self._ports.now()) and not number:
                 turn.outbox.detour(connection_id)
@@ -186,10 +189,10 @@ class Engine:
             for packet in done:
                 self.dispatcher.dispatch(turn, connection, packet, number)
         if number:
-            # In one write: what waits has this frame in it, and it is not to be taken again.
+            # In one write: what waits has this frame in it, what was saved comes of it, and it comes no more.
             pending = assembly.frames if assembly.frames != connection.pending else None
             if pending is not None or any(packet.type in _COUNTED for packet in done):
-                self._ports.connections.handled(connection.id, number, pending)
+                self._ports.connections.handled(connection.id, number, pending, turn.held)
         return turn.route_response
 
     def _feed(self, turn: Turn, connection: Connection, text: str) -> list[Packet]:
@@ -265,10 +268,18 @@ class Engine:
         )
         if connection is None:
             return
+        if connection.holds:
+            self._put_back(connection, connection.holds)
+            return
+        connection.take_back("", now)
+        if connection.leaving and not connection.sockets:
+            return  # whoever is at it has all of it to say; should they have died, the heartbeat comes back here
         if connection.probes:
             self._end_probe(connection, reason, deadline)
         if connection.offered and not moved:
             self.drop(connection.offered)  # there is nothing left to probe for
+        for namespace in [name for name, socket in connection.sockets.items() if self.reunion.is_half_done(socket)]:
+            self._put_back_from(connection, namespace, deadline)
         places = connection.places()
         parked, kept = [], set()
         if self._server.recovery:  # those who mean to leave leave their namespaces first
@@ -282,6 +293,27 @@ class Engine:
                 if namespace not in kept:
                     self._server.leave(turn, connection, namespace, reason)
         self._ports.connections.remove(connection, places, parked)
+
+    def _put_back_from(self, half: Connection, namespace: str, deadline: int) -> None:
+        """Put a socket back that a connection has which is being closed, and its client has not got yet."""
+        socket = half.sockets.pop(namespace)
+        rooms = [room for space, room in half.stays if space == namespace]
+        self._ports.rooms.evict([Membership(namespace, room, socket.sid) for room in rooms], half.id)
+        self.closed(socket.box, TRANSPORT_ERROR, deadline)
+
+    def _put_back(self, box: Connection, parked: Parked) -> None:
+        """Keep a socket that its client was to get back: whoever saw to that has failed, or died."""
+        half = self._ports.connections.load(box.offered) if box.offered else None
+        socket = half.sockets.get(parked.namespace) if half else None
+        if half and socket and socket.pid == parked.pid:
+            if left := self._ports.connections.leave(half.id, parked.namespace, self._ports.now(), box.id):
+                rooms = [room for namespace, room in left.stays if namespace == parked.namespace]
+                places = [Membership(parked.namespace, room, socket.sid) for room in rooms]
+                self._ports.rooms.evict(places, half.id)
+                self._ports.connections.left(half.id, parked.namespace, rooms)
+            self.drop(half.id)
+        self._ports.rooms.evict(box.places(), box.id)
+        self._ports.connections.remove(box, [], [parked])
 
     def _end_probe(self, websocket: Connection, reason: str, deadline: int) -> None:
         """Leave the session polling, or end it with the WebSocket if it had moved there already."""
@@ -306,17 +338,19 @@ class Engine:
             case jobs.Closed() as job:
                 self.closed(job.connection_id, TRANSPORT_CLOSE, deadline)
             case jobs.Disconnect() as job:
-                with self._server.run(self._server.turn(deadline)):
-                    for sid in job.sids:
-                        self._server.disconnect(sid, job.namespace)
+                with self._server.run(self._server.turn(deadline, work=f"disconnect {job.sid}")) as turn:
+                    if connection := turn.find(job.namespace, job.sid, job.connection_id):
+                        self._server.send_away(turn, connection, job.namespace)
             case jobs.TimeUp() as job:
                 with self._server.run(self._server.turn(deadline)):
                     self._server.acks.time_up(job.number)
+            case jobs.Call() as job:
+                self._calls.make(job, deadline)
             case jobs.Post() as job:
                 self._send(job, deadline)
             case jobs.Reap() as job:
                 self.closed(job.connection_id, TRANSPORT_CLOSE, deadline, grace=GRACE)
-                self._ports.rooms.leave(job.memberships)
+                self._ports.rooms.evict(job.memberships, job.connection_id)
 
     def _send_open(self, job: jobs.Open, deadline: int) -> None:
         """Send the open packet as soon as the connection exists; others wait in the batch, so not for long."""
@@ -357,7 +391,10 @@ class Engine:
 
     # ------------------------------------------------------------------ the heartbeat
     def beat(self, deadline: int) -> None:
-        """Ping the connections that are due; close those that missed their pong or never joined a namespace."""
+        """Ping the connections that are due; close those that missed their pong or never joined a namespace.
+
+        And have the functions called whose time has come.
+        """
         started, runs = self._ports.now(), self._ports.connections.runs()
         outbox = Outbox(self._ports, deadline)
         ping = engineio.encode_packet(engineio.Packet(EnginePacketType.PING))
@@ -376,6 +413,7 @@ class Engine:
                 outbox.send(beat.connection_id, [ping])
         outbox.flush()
         self._ports.connections.save_runs([*runs, started][-KEPT_RUNS:])
+        self._calls.hand_over(deadline)  # before what may take all the time that is left
         for beat, reason, seen in ended:
             try:
                 self.closed(beat.connection_id, reason, deadline, seen=seen)
@@ -387,7 +425,7 @@ class Engine:
             if self._ports.now() > deadline - MARGIN:
                 break  # the next heartbeat goes on
             try:
-                if parked := self._ports.connections.unpark(pid):
+                if parked := self._ports.connections.unpark(pid, self._ports.now()):
                     self.reunion.bury(parked, deadline)
             except PortError:
                 log.exception("a client that stayed away could not be reported")
@@ -407,4 +445,4 @@ class Engine:
 
 _TRANSPORTS = ("websocket", "polling")  # Dart's client says polling unless told, and means the upgrade it asks for
 
-_COUNTED = (PacketType.EVENT, PacketType.ACK, PacketType.DISCONNECT)  # CONNECT is the same twice
+_COUNTED = (PacketType.EVENT, PacketType.ACK, PacketType.DISCONNECT)  # CONNECT finds its socket there

@@ -46,7 +46,14 @@ class TooManyAskedError(SocketIOError, ValueError):
 
 
 class DisconnectedError(SocketIOError):
-    """The client whose event is being handled has gone meanwhile; raised by calls that concern its rooms."""
+    """The client whose event is being handled has gone meanwhile; raised by calls that concern its rooms.
+
+    `is_reported` tells that whoever ended its connection knew of what was changed here, and tells the application.
+    """
+
+    def __init__(self, message: str, *, is_reported: bool = False) -> None:
+        super().__init__(message)
+        self.is_reported = is_reported
 
 
 class UnknownSidError(SocketIOError, ValueError, KeyError):
@@ -67,6 +74,10 @@ class JournalMissingError(SocketIOError):
 
 class JournalExpiredError(SocketIOError):
     """The room's journal is past its time."""
+
+
+class EntryMissingError(SocketIOError):
+    """The journal has no entry under this key, or there is no journal."""
 
 
 class ServerlessError(SocketIOError, RuntimeError):

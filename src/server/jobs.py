@@ -43,10 +43,11 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Disconnect these sockets: somebody outside of the application wants it, and its handlers are to hear of it."""
+    """Disconnect a socket: somebody outside of the application wants it, and its handlers are to hear of it."""
 
+    connection_id: str
     namespace: str
-    sids: tuple[str, ...]
+    sid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,25 @@ class TimeUp:
     number: int
 
 
-Job = Post | Open | Reap | Closed | Disconnect | TimeUp
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call a function of the application's, whose time has come; given up at `until` (Unix seconds) if it fails."""
+
+    function: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    until: int
+
+
+Job = Post | Open | Reap | Closed | Disconnect | TimeUp | Call
 
 _READERS: dict[str, Callable[[dict[str, Any]], Job]] = {
     "Post": lambda job: Post(tuple(job["to"]), tuple(job["frames"])),
     "Open": lambda job: Open(**job),
     "Closed": lambda job: Closed(job["connection_id"]),
-    "Disconnect": lambda job: Disconnect(job["namespace"], tuple(job["sids"])),
+    "Disconnect": lambda job: Disconnect(job["connection_id"], job["namespace"], job["sid"]),
     "TimeUp": lambda job: TimeUp(job["number"]),
+    "Call": lambda job: Call(job["function"], tuple(job["args"]), dict(job["kwargs"]), int(job["until"])),
     "Reap": lambda job: Reap(job["connection_id"], tuple(Membership(**each) for each in job["memberships"])),
 }
 

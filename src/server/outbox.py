@@ -1,7 +1,8 @@
 """An invocation's outbox: what its handlers emit, held until they are done, then sent.
 
-Each recipient's frames keep their order; recipients are served in parallel. What can't be sent now goes to the
-queue: rooms over `INLINE_LIMIT`, recipients that stay busy, and whatever would outlive the invocation.
+Each recipient's frames keep their order; recipients are served in parallel, and whoever asked for all of this after
+them. What can't be sent now goes to the queue: rooms over `INLINE_LIMIT`, recipients that stay busy, and whatever would
+outlive the invocation.
 """
 
 import random
@@ -133,17 +134,17 @@ class Outbox:
             for start in range(0, len(to), INLINE_LIMIT):
                 self._jobs.append((group, jobs.Post(tuple(to[start : start + INLINE_LIMIT]), tuple(frames))))
 
-    def flush(self, caller: str | None = None) -> str | None:
-        """Send everything; return the caller's last frame, which rides the route response.
+    def flush(self, caller: str | None = None, *, rides: bool = False) -> str | None:
+        """Send everything, last what is for the caller: who has an answer may tell others, who have heard before.
 
-        What could be neither sent nor queued is logged, not raised.
+        With `rides` the caller's last frame is returned, to ride the route response. What could be neither sent nor
+        queued is logged, not raised.
         """
-        last = self._frames[caller].pop() if caller and self._may_part(caller) else None
-        recipients = [(to, frames) for to, frames in self._frames.items() if frames]
-        serve = map if len(recipients) < 2 else _pool().map
-        unsent = list(serve(self._deliver, *zip(*recipients, strict=True))) if recipients else []
+        last = self._frames[caller].pop() if caller and rides and self._may_part(caller) else None
+        own = {to: frames for to, frames in self._frames.items() if frames and to == caller}
+        others = {to: frames for to, frames in self._frames.items() if frames and to != caller}
         leftovers: list[tuple[str, jobs.Job]] = []
-        for (to, _), rest in zip(recipients, unsent, strict=True):
+        for to, rest in (self._serve(others) | self._serve(own)).items():
             if rest and to == caller and last is not None:
                 rest, last = [*rest, last], None
             if rest:
@@ -154,9 +155,14 @@ class Outbox:
         self._frames, self._jobs, self._volatile = {}, [], {}
         return last
 
+    def _serve(self, frames: dict[str, list[str]]) -> dict[str, Sequence[str]]:
+        """Send to some connections at the same time; returns for each what has to wait for the queue."""
+        run = map if len(frames) < 2 else _pool().map
+        return dict(zip(frames, run(self._deliver, frames.keys(), frames.values()), strict=True))
+
     def _deliver(self, connection_id: str, frames: Sequence[str]) -> Sequence[str]:
         """Send frames in order; return those that have to wait for the queue."""
-        volatile = self._volatile.get(connection_id, {})
+        home, volatile = connection_id, self._volatile.get(connection_id, {})
         found_in = tuple(self._found_in.get(connection_id, ()))
         sent = 0
         try:
@@ -173,7 +179,8 @@ class Outbox:
                 is_dropped = not self._post(connection_id, frames[sent], droppable=sent in volatile)
                 sent += volatile[sent] if is_dropped else 1
         except Gone:
-            self._jobs.append((group_of_connection(connection_id), jobs.Reap(connection_id, found_in)))
+            for each in {home, connection_id}:  # its places may still be said to be those of where it was before
+                self._jobs.append((group_of_connection(each), jobs.Reap(each, found_in)))
         except Unavailable as error:
             if not self._last_try:
                 self.on_delay()

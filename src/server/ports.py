@@ -3,7 +3,7 @@
 Every call may fail with ``Unavailable``; the other errors are named where they occur.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,19 +55,36 @@ class Connections(Protocol):
     def load_all(self, connection_ids: Sequence[str]) -> list[Connection]:
         """Return those of the connections that are open, as `load` does."""
 
-    def handled(self, connection_id: str, number: int, pending: tuple[str, ...] | None = None) -> None:
-        """Note that the frame with this number of the queue was handled to its end, and what waits since (if new)."""
+    def handled(
+        self,
+        connection_id: str,
+        number: int,
+        pending: tuple[str, ...] | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Note that the frame with this number of the queue was handled to its end.
+
+        In the same write: what waits since (if new), and the sessions that its handler saved (by namespace).
+        """
 
     def change(self, connection_id: str, change: Change) -> bool:
         """Write a handler's changes; False, and nothing written, if the connection is gone or being closed.
 
+        A socket joins where there is none, or where one is leaving: then that one's rooms are to be forgotten with it.
         What is said of a polling connection is written to the WebSocket that has taken it over.
         """
 
-    def leave(self, connection_id: str, namespace: str) -> bool:
-        """Take the connection's socket out of a namespace, its session included.
+    def leave(self, connection_id: str, namespace: str, at: int, by: str) -> Connection | None:
+        """Take the right to end the connection's socket in a namespace, which only one work gets; `at` is now.
 
-        False if it is not there any more, or the connection is being closed: somebody else is ending it.
+        Returns the connection as it is then; None if the socket is not there, or the connection is being closed, or
+        another work has been ending it for less than `END_LAPSE`. Who has the right says `left` at the end of it.
+        """
+
+    def left(self, connection_id: str, namespace: str, rooms: Sequence[str]) -> None:
+        """Forget a socket that was left, its session and its rooms; another one that is there meanwhile stays.
+
+        A connection that is being closed may be waiting for that.
         """
 
     def touch(self, connection_id: str, seen: int) -> Dialect | None:
@@ -95,8 +112,15 @@ class Connections(Protocol):
         What is kept of its sockets is written once the places are free.
         """
 
-    def unpark(self, pid: str) -> Parked | None:
-        """Take what was kept of a socket, which only one caller gets."""
+    def unpark(self, pid: str, at: int) -> Parked | None:
+        """Take what was kept of a socket, which only one caller gets; `at` is now.
+
+        What was kept in silence stays until it is forgotten: after `TAKE_LAPSE` another caller may take it, since the
+        first one has died.
+        """
+
+    def forget(self, pid: str) -> None:
+        """Delete what was kept of a socket, and taken."""
 
     def park(self, parked: Parked) -> None:
         """Keep it again."""
@@ -120,8 +144,11 @@ class Rooms(Protocol):
     def leave(self, memberships: Iterable[Membership]) -> None:
         """Take sockets out of rooms; those who are not there are passed over."""
 
-    def rehome(self, memberships: Iterable[Membership], connection_id: str) -> None:
-        """Say of these places that they are another connection's; those that are free now stay so."""
+    def evict(self, memberships: Iterable[Membership], connection_id: str) -> None:
+        """Free these places where they are that connection's: a socket may be back with another one."""
+
+    def rehome(self, memberships: Iterable[Membership], old: str, new: str) -> None:
+        """Say of the places of one connection that they are another one's; those that are not any more stay so."""
 
     def members(self, namespace: str, room: str | None) -> list[Member]:
         """Return who is in the room now (a consistent read)."""
@@ -164,12 +191,18 @@ class Questions(Protocol):
 
 
 class Journals(Protocol):
-    """A room's record and its numbered log."""
+    """A room's record, its numbered log, and the values beside it."""
 
     def create(self, namespace: str, room: str, data: Any, expires_at: int) -> bool:
         """Make a journal; False if the room has one."""
 
     def read(self, namespace: str, room: str) -> JournalRecord | None: ...
+
+    def change(self, namespace: str, room: str, data: Any, new: Any, at: int) -> tuple[JournalRecord | None, bool]:
+        """Put new data in the place of these, if these are there and the journal's time is not up.
+
+        Returns the record as it is then, None if there is none, and whether this call changed it.
+        """
 
     def append(
         self, namespace: str, room: str, key: str, body: Any, at: int, published: tuple[str, str] | None = None
@@ -184,8 +217,36 @@ class Journals(Protocol):
     def entries(self, namespace: str, room: str, before: int | None, limit: int) -> list[Entry]:
         """Return the last `limit` entries numbered below `before`, oldest first."""
 
-    def delete(self, namespace: str, room: str) -> None:
-        """Delete the record first, then the entries and memberships of the room."""
+    def entry(self, namespace: str, room: str, key: str) -> Entry | None: ...
+
+    def rewrite(self, namespace: str, room: str, key: str, body: Any, new: Any, at: int) -> tuple[Entry | None, bool]:
+        """Put a new body in the place of this one, if this one is there and the journal's time is not up.
+
+        Returns the entry as it is then, None if there is none, and whether this call changed it. Raises
+        server.exceptions.JournalExpiredError.
+        """
+
+    def store(self, namespace: str, room: str, name: str, value: Any, expires_at: int) -> None:
+        """Keep a value, or replace it; `expires_at` is the journal's end (Unix seconds)."""
+
+    def load(self, namespace: str, room: str, names: Sequence[str], at: int) -> dict[str, Any]:
+        """Return the values that are there, and not past their journal's time (a consistent read)."""
+
+    def discard(self, namespace: str, room: str, names: Sequence[str]) -> None:
+        """Delete values; those that do not exist are passed over."""
+
+    def delete(self, namespace: str, room: str, until: int) -> None:
+        """Delete the record first, then the entries, values, memberships and kept events of the room.
+
+        Again goes on, and is cheap where nothing is left. Raises Unavailable if the time (Unix ms) passes before.
+        """
+
+
+class Limits(Protocol):
+    """How often something was done."""
+
+    def count(self, name: str, limit: int, until: int) -> bool:
+        """Count one use of a name; False if there were `limit` already. Forgotten after `until` (Unix seconds)."""
 
 
 class Mailboxes(Protocol):
@@ -257,6 +318,19 @@ class Timers(Protocol):
         """Do a job in so many seconds, at most 900."""
 
 
+class Agenda(Protocol):
+    """What has to happen much later."""
+
+    def add(self, job: str, when: int) -> None:
+        """Note a job for a time (Unix seconds)."""
+
+    def due(self, at: int) -> Iterable[tuple[str, str]]:
+        """Yield the jobs whose time (Unix seconds) has come, oldest first, each as (id, job). The id is ASCII."""
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Strike out jobs; those that are not there are passed over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything that `Server.bind` takes. `now` gives Unix milliseconds, `sleep` takes seconds.
@@ -270,6 +344,8 @@ class Ports:
     mailboxes: Mailboxes
     packets: Packets
     questions: Questions
+    limits: Limits
+    agenda: Agenda
     wire: Wire
     queue: Queue
     inbox: Queue

@@ -38,13 +38,29 @@ class Socket:
     """A connection's presence in one namespace: its socket id, and its session (any JSON value).
 
     ``pid`` is the secret by which its client gets it back after a reconnect ("" where it cannot), ``at`` when it
-    joined.
+    joined. Of one whose client got it back, ``box`` is the connection in which it waited until then, and ``returned``
+    tells that the application had heard that it was gone.
     """
 
     sid: str
     data: Any = None
     pid: str = ""
     at: int = 0
+    returned: bool = False
+    box: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A socket whose end has begun: when, and by what work (see `server.turn.Turn`)."""
+
+    socket: Socket
+    at: int
+    by: str
+
+
+END_LAPSE = 60_000
+"""Milliseconds after which whoever began to end a socket, or a connection, counts as dead."""
 
 
 Stays = tuple[tuple[int, int, Any], ...]
@@ -63,7 +79,9 @@ class Connection:
     attachments have not all come, and of what came after it. ``handled`` is the queue's number of the last frame that
     was handled to its end. ``probes`` is the polling connection that this WebSocket may take over; once it has, that is
     ``origin``. ``offered`` is the WebSocket that probes for a polling one. ``letters`` are the keys of those that wait
-    outside of the record.
+    outside of the record. ``holds`` is the socket that a client is about to get back: what is sent to it waits here.
+    ``leaving`` are the sockets, by namespace, that somebody is ending, who may have died over it. ``joined`` tells that
+    there has been a socket, ever.
     """
 
     id: str
@@ -79,6 +97,9 @@ class Connection:
     origin: str | None = None
     offered: str | None = None
     letters: tuple[str, ...] = ()
+    holds: "Parked | None" = None
+    leaving: dict[str, Ending] = field(default_factory=dict)
+    joined: bool = False
 
     @property
     def rooms(self) -> set[tuple[str, str]]:
@@ -87,11 +108,19 @@ class Connection:
 
     def places(self) -> list["Membership"]:
         """Return every place that the connection's sockets hold."""
-        own = [
-            Membership(name, room, socket.sid) for name, socket in self.sockets.items() for room in (socket.sid, None)
-        ]
-        entered = [Membership(name, room, self.sockets[name].sid) for name, room in self.rooms if name in self.sockets]
-        return own + entered
+        sockets = {name: ending.socket for name, ending in self.leaving.items()} | self.sockets
+        own = [Membership(name, room, socket.sid) for name, socket in sockets.items() for room in (socket.sid, None)]
+        entered = [Membership(name, room, sockets[name].sid) for name, room in self.rooms if name in sockets]
+        return own + entered + (self.holds.places() if self.holds else [])
+
+    def take_back(self, work: str, at: int) -> list[str]:
+        """Count the sockets as there that this work began to end, or somebody who has died since; `at` is now.
+
+        Returns their namespaces.
+        """
+        found = [name for name, end in self.leaving.items() if end.by == work or end.at < at - END_LAPSE]
+        self.sockets |= {namespace: self.leaving.pop(namespace).socket for namespace in found}
+        return found
 
 
 @dataclass(slots=True)
@@ -208,6 +237,11 @@ class Parked:
     environ: dict[str, Any]
     until: int
     silent: bool = False
+
+    def places(self) -> list[Membership]:
+        """Return every place that the socket has when its client is there."""
+        rooms = [room for room, stays in self.stays.items() if stays and not stays[-1][1]]
+        return [Membership(self.namespace, room, self.socket.sid) for room in (self.socket.sid, None, *rooms)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,10 @@ socket back, as after a longer absence. The moment is `SETTLED`; what takes long
 sends, which does one thing at a time, is in order.
 """
 
-import contextlib
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from protocol.socketio import PacketType
@@ -60,14 +59,6 @@ def time_of(offset: str) -> int:
 def sender_of(offset: str) -> str:
     """Return what the offsets of one process have in common: their order is the one in which they were sent."""
     return offset[12:20]
-
-
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """A socket that was found, and the events that its client has missed, in order."""
-
-    parked: Parked
-    missed: tuple[Packet, ...]
 
 
 class Recovery:
@@ -119,37 +110,41 @@ class Recovery:
         return Membership(namespace, pid.partition(".")[0], pid.partition(".")[0])
 
     # ------------------------------------------------------------------ coming back
-    @contextlib.contextmanager
-    def resume(self, connection: Connection, parked: Parked, offset: Any) -> Iterator[Resumed | None]:
-        """Find what a client has missed, for the block to send it; nothing else reaches it until the block has ended.
+    def box(self, connection: Connection, parked: Parked) -> Connection:
+        """Return a box, not yet stored, in which a socket waits until the connection has it.
 
-        None if that cannot be told for certain. Its places are taken before the events are read, with a box behind
-        them: what is sent from then on waits there, and is the connection's when everything before it is.
+        It is a session that polls, and never will: should nobody come to `hand_over`, the heartbeat closes it.
         """
+        name = polling_id(secrets.token_urlsafe(15))
+        return Connection(name, connection.session, self._ports.now(), offered=connection.id, holds=parked)
+
+    def missed(self, box: Connection, offset: Any) -> tuple[Packet, ...] | None:
+        """Return the events that a client has missed, in order; None if that cannot be told for certain.
+
+        The places of its socket are taken before they are read: what is sent from then on waits in the box.
+        """
+        parked = box.holds
+        assert parked
         if offset is not None and not (isinstance(offset, str) and _OFFSET.fullmatch(offset)):
-            yield None
-            return
-        box = Connection(
-            polling_id(secrets.token_urlsafe(15)), connection.session, self._ports.now(), offered=connection.id
-        )
-        self._ports.connections.open(box)
-        is_done = False
+            return None
+        cut = self._enter(parked, box)
+        packets = list(self._packets(parked, cut, time_of(offset) if offset else parked.socket.at))
+        return _missed(packets, offset, cut)
+
+    def hand_over(self, box: Connection, connection: Connection) -> None:
+        """Send what came meanwhile, until nothing is left: from then on whoever sends is told of the connection."""
+        while self._ports.mailboxes.move(box.id, connection.id) is None:
+            holder = secrets.token_hex(6)
+            waiting = self._ports.mailboxes.lock(box.id, connection.id, holder, self._ports.now())
+            if waiting is None:
+                raise PortError(f"{box.id}, which held what came for {connection.id}, is gone")
+            if waiting.letters:
+                self.send(connection.id, self._ports.mailboxes.read(box.id, waiting.letters))
+            self._ports.mailboxes.discard(box.id, holder, waiting.letters)
         try:
-            cut = self._enter(parked, box)
-            packets = list(self._packets(parked, cut, time_of(offset) if offset else parked.socket.at))
-            missed = _missed(packets, offset, cut)
-            if missed is None:
-                log.info("%s does not get its socket back: too much was sent as its connection broke", connection.id)
-                yield None
-                return
-            yield Resumed(parked, missed)
-            self._hand_over(box, connection)
-            self._ports.rooms.rehome(_places(parked), connection.id)
-            is_done = True
-        finally:
-            if not is_done:
-                self._ports.rooms.leave(_places(parked))
-                self._ports.connections.remove(box, [])
+            self._ports.rooms.rehome(box.places(), box.id, connection.id)
+        except PortError:
+            log.warning("%s is found by way of %s, where it was before", connection.id, box.id, exc_info=True)
 
     def send(self, connection_id: str, frames: Sequence[str]) -> None:
         """Send frames now; Unavailable if the client does not take them: what comes behind must not be first."""
@@ -193,17 +188,6 @@ class Recovery:
                     continue
                 seen.add(packet.offset)
                 yield packet
-
-    def _hand_over(self, box: Connection, connection: Connection) -> None:
-        """Send what came meanwhile, until nothing is left: from then on whoever sends is told of the connection."""
-        while self._ports.mailboxes.move(box.id, connection.id) is None:
-            holder = secrets.token_hex(6)
-            waiting = self._ports.mailboxes.lock(box.id, connection.id, holder, self._ports.now())
-            if waiting is None:
-                raise PortError(f"{box.id}, which held what came for {connection.id}, is gone")
-            if waiting.letters:
-                self.send(connection.id, self._ports.mailboxes.read(box.id, waiting.letters))
-            self._ports.mailboxes.discard(box.id, holder, waiting.letters)
 
 
 class Log:
@@ -285,12 +269,6 @@ def _missed(packets: Sequence[Packet], offset: str | None, cut: str) -> tuple[Pa
         if packet.offset > offset:
             missed.append(packet)
     return tuple(missed)
-
-
-def _places(parked: Parked) -> list[Membership]:
-    sid = parked.socket.sid
-    rooms = [room for room, stays in parked.stays.items() if stays and not stays[-1][1]]
-    return [Membership(parked.namespace, room, sid) for room in (sid, None, *rooms)]
 
 
 def frames_of(namespace: str, packet: Packet) -> list[str]:

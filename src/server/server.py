@@ -1,9 +1,11 @@
 """The Socket.IO server's public API: python-socketio's ``Server``, for a process that lives one invocation at a time.
 
 What is the same as there has the same name and meaning. What is more, because nothing can be kept in memory:
-``enter_room(info=…)`` and ``members``, and the journal that a room may have (``server.journal``).
+``enter_room(info=…)`` and ``members``, the journal that a room may have (``server.journal``), what is limited
+(``allow``), and functions that are called later (``at``).
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
@@ -135,7 +137,7 @@ class Server(Emitter):
 
     def callback(self, function: H) -> H:
         """Register a function as a callback of emits, under its own name; for one that is not at a module's top."""
-        self._callbacks.add(function.__name__, function)
+        self.callbacks.add(function.__name__, function)
         return function
 
     def serves(self, namespace: str) -> bool:
@@ -162,8 +164,9 @@ class Server(Emitter):
     def start_background_task(self, target: Handler, *args: Any, **kwargs: Any) -> None:
         """Raise ServerlessError: nothing goes on once an invocation has ended."""
         raise ServerlessError(
-            "there is no process in which a background task could run: an invocation ends with its handler. A schedule "
-            "of the template can emit as the application does (aws.emitter), and so can what the task would wait for"
+            "there is no process in which a background task could run: an invocation ends with its handler. at() has "
+            "a function called later, a schedule of the template can emit as the application does (handlers.emitter), "
+            "and so can what the task would wait for"
         )
 
     # ------------------------------------------------------------------ connections
@@ -178,13 +181,13 @@ class Server(Emitter):
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Disconnect a socket from its namespace; its ``disconnect`` handler gets ``"server disconnect"``."""
         space = namespace or "/"
-        with self.batch() as turn:
-            try:
-                connection = turn.home(space, sid)
-            except UnknownSidError:
-                return
-            self.reply(turn, connection, PacketType.DISCONNECT, space)
-            self.leave(turn, connection, space, SERVER_DISCONNECT)
+        with self.batch() as turn, contextlib.suppress(UnknownSidError):
+            self.send_away(turn, turn.home(space, sid), space)
+
+    def send_away(self, turn: Turn, connection: Connection, namespace: str) -> None:
+        """Disconnect a connection's socket from its namespace."""
+        self.reply(turn, connection, PacketType.DISCONNECT, namespace)
+        self.leave(turn, connection, namespace, SERVER_DISCONNECT)
 
     def tell_gone(self, namespace: str, sid: str, reason: str) -> None:
         """Call the ``disconnect`` handler."""

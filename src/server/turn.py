@@ -3,6 +3,7 @@
 Changes are gathered, and written when something has to see them, at the latest when the turn ends.
 """
 
+import secrets
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -49,7 +50,10 @@ class Turn:
     What is sent waits as well, until the end or until a socket enters or leaves a room: then emits are written down,
     whom they reach is looked up, and the outbox has them. With ``answers`` the caller's last frame rides a route
     response; with ``closing`` the caller is on its way out; ``again`` tells that another invocation began this, and may
-    have come to any point.
+    have come to any point. ``work`` is the name of what is done here: the same when it is done again.
+
+    While it `holds`, what is saved of the caller's sessions is not written here: `held` has it by namespace, to be
+    written with the note that all of this is done.
     """
 
     def __init__(
@@ -61,21 +65,26 @@ class Turn:
         answers: bool = True,
         closing: bool = False,
         again: bool = False,
+        work: str = "",
         keeper: Log | None = None,
         asking: Asking | None = None,
     ) -> None:
         self.ports = ports
         self.again = again
+        self._work = work or secrets.token_hex(6)
         self.deadline = deadline
         self.outbox = Outbox(ports, deadline)
         self.closing = closing
         self._answers = answers and not closing
+        self.holds = False
+        self.held: dict[str, Any] = {}
         self.caller = caller
         self.route_response: str | None = None
         self._log = keeper
         if keeper:
             self.outbox.on_delay = keeper.delay
         self._asking = asking
+        self._taken_back: set[tuple[str, str]] = set()  # (connection id, namespace)
         self._recovered: set[tuple[str, str]] = set()  # (namespace, sid)
         self._pending: list[Emission | tuple[Connection, Sequence[str]]] = []
         self._loaded: dict[str, Connection] = {}
@@ -83,6 +92,7 @@ class Turn:
         self._changes: dict[str, Change] = {}
         self._entering: list[tuple[str, list[str | None], Member]] = []
         self._leaving: list[Membership] = []
+        self._parting: list[tuple[Connection, str, list[str], list[Membership]]] = []
         self._left: set[Membership] = set()
         if caller:
             self._remember(caller)
@@ -92,8 +102,13 @@ class Turn:
     # ------------------------------------------------------------------ reading
     def _remember(self, connection: Connection) -> None:
         self._loaded[connection.id] = connection
+        self._taken_back |= {
+            (connection.id, namespace) for namespace in connection.take_back(self._work, self.ports.now())
+        }
         for namespace, socket in connection.sockets.items():
             self._homes[namespace, socket.sid] = connection.id
+            if self._is_callers(connection) and namespace in self.held:
+                socket.data = self.held[namespace]
 
     def home(self, namespace: str, sid: str) -> Connection:
         """Return the connection of a socket; UnknownSidError if there is none."""
@@ -101,10 +116,16 @@ class Turn:
         if connection_id is None:
             found = (member for member in self.members(namespace, sid) if member.sid == sid)
             connection_id = next((member.connection_id for member in found), None)
-        connection = self._load(connection_id) if connection_id else None
-        if connection is None or (socket := connection.sockets.get(namespace)) is None or socket.sid != sid:
+        connection = self.find(namespace, sid, connection_id) if connection_id else None
+        if connection is None:
             raise UnknownSidError(sid, namespace)
         return connection
+
+    def find(self, namespace: str, sid: str, connection_id: str) -> Connection | None:
+        """Return that connection if it has the socket."""
+        connection = self._load(connection_id)
+        socket = connection.sockets.get(namespace) if connection else None
+        return connection if socket and socket.sid == sid else None
 
     def _load(self, connection_id: str) -> Connection | None:
         if connection_id not in self._loaded:
@@ -131,6 +152,9 @@ class Turn:
 
     def _is_closing(self, connection: Connection) -> bool:
         return self.closing and connection is self.caller
+
+    def _is_callers(self, connection: Connection) -> bool:
+        return self.caller is not None and connection.id == self.caller.id
 
     # ------------------------------------------------------------------ sending
     def emit(self, emission: Emission) -> None:
@@ -186,8 +210,8 @@ class Turn:
             self.resolve()
             self._flush()
 
-    def _flush(self, caller: str | None = None) -> str | None:
-        last = self.outbox.flush(caller)
+    def _flush(self, *, rides: bool = False) -> str | None:
+        last = self.outbox.flush(self.caller.id if self.caller else None, rides=rides)
         if self._log:
             self._log.settled()
         return last
@@ -233,38 +257,73 @@ class Turn:
         One that comes back has its session and its rooms; the caller sees to its places.
         """
         self.resolve()
-        connection.sockets[namespace] = socket
+        connection.sockets[namespace], connection.joined = socket, True
         self._homes[namespace, socket.sid] = connection.id
         change = self._change(connection)
         change.joined[namespace] = socket
+        # Of the one before it, whoever was ending it may have died.
+        rooms = [room for space, room in connection.rooms if space == namespace]
+        change.stays |= dict.fromkeys(self._forget_rooms(connection, namespace), ())
+        if ending := connection.leaving.pop(namespace, None):
+            old = ending.socket.sid
+            self._leaving += [Membership(namespace, room, old) for room in (old, None, *rooms)]
         if stays is None:
-            member = Member(socket.sid, connection.id, dialect=dialect_of(connection, socket))
-            self._entering.append((namespace, [socket.sid, None], member))
+            self._enter_own(connection, namespace, socket)
         for room, stay in (stays or {}).items():
             connection.stays[namespace, room] = change.stays[namespace, room] = stay
+
+    def is_leaving(self, connection: Connection, namespace: str) -> bool:
+        """Tell whether a socket is there only to be ended once more."""
+        return (connection.id, namespace) in self._taken_back
+
+    def enter_again(self, connection: Connection, namespace: str) -> None:
+        """Take a socket's own places once more: whoever gave it to the connection may have died before."""
+        self._enter_own(connection, namespace, connection.sockets[namespace])
+
+    def _enter_own(self, connection: Connection, namespace: str, socket: Socket) -> None:
+        member = Member(socket.sid, connection.id, dialect=dialect_of(connection, socket))
+        self._entering.append((namespace, [socket.sid, None], member))
 
     def release(self, connection: Connection, namespace: str) -> bool:
         """Take the right to end a socket, which only one turn gets: a frame and `$disconnect` may run at once."""
         self.resolve()
         if self._is_closing(connection) or namespace in self._change(connection).joined:
             return True
-        return self.ports.connections.leave(connection.id, namespace)
+        left = self.ports.connections.leave(connection.id, namespace, self.ports.now(), self._work)
+        if left is None:
+            return False
+        # Another function may have had it enter rooms since it was read.
+        connection.stays |= {where: stays for where, stays in left.stays.items() if where[0] == namespace}
+        return True
 
     def part(self, connection: Connection, namespace: str) -> None:
-        """Take the connection's socket out of a namespace, once released, and out of all its rooms there."""
+        """Take the connection's socket out of a namespace, once released, and out of all its rooms there.
+
+        In the table that is done when the turn ends, behind all that it sends: who does this again finds it until then.
+        """
         sid = connection.sockets[namespace].sid
         was_written = self._change(connection).joined.pop(namespace, None) is None
         self._entering = [entry for entry in self._entering if (entry[0], entry[2].sid) != (namespace, sid)]
         self.resolve()
         del connection.sockets[namespace], self._homes[namespace, sid]
         rooms = {room for space, room in connection.rooms if space == namespace}
-        change = self._change(connection)
-        for where in [where for where in connection.stays if where[0] == namespace]:
-            del connection.stays[where]
-            change.stays[where] = ()
-        change.data.pop(namespace, None)
+        past = [room for _, room in self._forget_rooms(connection, namespace)]
+        self._change(connection).data.pop(namespace, None)
+        if self._is_callers(connection):
+            self.held.pop(namespace, None)
         if was_written:
-            self._leave(connection, [Membership(namespace, room, sid) for room in (sid, None, *rooms)])
+            places = [Membership(namespace, room, sid) for room in (sid, None, *rooms)]
+            self._left.update(places)
+            if not self._is_closing(connection):  # all its places are about to be freed at once
+                self._parting.append((connection, namespace, past, places))
+
+    def _forget_rooms(self, connection: Connection, namespace: str) -> list[tuple[str, str]]:
+        """Forget where the socket in a namespace is and was, and return it."""
+        past = [where for where in connection.stays if where[0] == namespace]
+        for where in past:
+            del connection.stays[where]
+            self._change(connection).stays.pop(where, None)
+        return past
 
     def enter(self, connection: Connection, namespace: str, room: str, info: Any) -> None:
         """Put the connection's socket into a room."""
@@ -287,7 +346,10 @@ class Turn:
             entry for entry in self._entering if (entry[0], entry[1], entry[2].sid) != (namespace, [room], sid)
         ]
         log.debug("%s leaves %r of %s", sid, room, namespace)
-        self._leave(connection, [Membership(namespace, room, sid)])
+        if self._is_closing(connection):
+            self._left.add(Membership(namespace, room, sid))
+        else:
+            self._leaving.append(Membership(namespace, room, sid))
         if room != sid:
             self._stay(connection, namespace, room, None, leaves=True)
 
@@ -304,16 +366,13 @@ class Turn:
         if stays != connection.stays.get(where, ()):
             connection.stays[where] = self._change(connection).stays[where] = stays
 
-    def _leave(self, connection: Connection, places: list[Membership]) -> None:
-        if self._is_closing(connection):
-            self._left.update(places)  # all its places are about to be freed at once
-        else:
-            self._leaving += places
-
     def save(self, connection: Connection, namespace: str, data: Any) -> None:
         """Replace the session of the connection's socket in a namespace."""
         connection.sockets[namespace].data = data
-        self._change(connection).data[namespace] = data
+        if self._is_callers(connection) and (self.holds or namespace in self.held):
+            self.held[namespace] = data
+        else:
+            self._change(connection).data[namespace] = data
 
     def keep(self, connection: Connection, pending: tuple[str, ...]) -> None:
         """Keep the frames of an event whose attachments have yet to come."""
@@ -325,31 +384,41 @@ class Turn:
     def settle(self) -> None:
         """Write what was changed so far; DisconnectedError if the caller was to enter rooms and is gone.
 
-        The places come first and the connection after them: if it is closing, whoever closes it does not know of
-        these, so they are freed here.
+        The connection comes first and the places after it, so that whoever ends it knows of them, should this function
+        die between the two. If the socket was ended between the two, they are freed here.
         """
         changes, self._changes = self._changes, {}
         entering, self._entering = self._entering, []
         leaving, self._leaving = self._leaving, []
         if leaving:
             self.ports.rooms.leave(leaving)
-        for namespace, rooms, member in entering:
-            self.ports.rooms.enter(namespace, rooms, member)
         gone = {connection_id for connection_id, change in changes.items() if not self._write(connection_id, change)}
-        ghosts = [
-            Membership(namespace, room, member.sid)
-            for namespace, rooms, member in entering
-            for room in rooms
-            if member.connection_id in gone
-        ]
-        if ghosts:
-            self.ports.rooms.leave(ghosts)
-        is_caller_gone = self.caller is not None and self.caller.id in gone and not self.closing
-        if self.caller and is_caller_gone and (ghosts or changes[self.caller.id].joined):
+        closed = self._take_places([each for each in entering if each[2].connection_id not in gone])
+        is_caller_gone = self.caller is not None and self.caller.id in gone | closed and not self.closing
+        homes = {member.connection_id for _, _, member in entering}
+        if self.caller and is_caller_gone and (self.caller.id in homes or changes[self.caller.id].joined):
             self.outbox.silence(self.caller.id)
             # What they say of the caller is not true; what is in a journal is so.
             self._pending = [each for each in self._pending if isinstance(each, Emission) and each.published]
-            raise DisconnectedError(f"connection {self.caller.id} closed meanwhile, or changed at the same time")
+            raise DisconnectedError(
+                f"connection {self.caller.id} closed meanwhile, or changed at the same time",
+                is_reported=self.caller.id in closed,
+            )
+
+    def _take_places(self, entering: Sequence[tuple[str, list[str | None], Member]]) -> set[str]:
+        """Write places; returns the connections that were closed meanwhile. Those of sockets that ended are freed."""
+        if not entering:
+            return set()
+        for namespace, rooms, member in entering:
+            self.ports.rooms.enter(namespace, rooms, member)
+        homes = {member.connection_id for _, _, member in entering}
+        found = self.ports.connections.load_all(sorted(homes))
+        there = {(namespace, socket.sid) for each in found for namespace, socket in each.sockets.items()}
+        for namespace, rooms, member in entering:
+            if (namespace, member.sid) not in there:
+                ghosts = [Membership(namespace, room, member.sid) for room in rooms]
+                self.ports.rooms.evict(ghosts, member.connection_id)
+        return homes - {name for each in found for name in (each.id, each.origin)}
 
     def _write(self, connection_id: str, change: Change) -> bool:
         if not change:
@@ -368,8 +437,12 @@ class Turn:
             try:
                 self.resolve()
             finally:
-                caller = self.caller.id if self.caller and self._answers else None
-                self.route_response = self._flush(caller)
+                self.route_response = self._flush(rides=self._answers)
+        parting, self._parting = self._parting, []
+        if parting:
+            self.ports.rooms.leave([place for *_, places in parting for place in places])
+        for connection, namespace, rooms, _ in parting:
+            self.ports.connections.left(connection.id, namespace, rooms)
 
 
 def dialect_of(connection: Connection, socket: Socket) -> Dialect:

@@ -89,7 +89,7 @@ class Upgrade:
             # The WebSocket closed at this very moment.
             self._closed(left.id, TRANSPORT_CLOSE, deadline, moved=True)
             return None
-        self._ports.rooms.rehome(left.places(), websocket.id)
+        self._ports.rooms.rehome(left.places(), left.id, websocket.id)
         return current or replace(left, id=websocket.id, born=websocket.born, origin=left.id, letters=())
 
     def _empty(self, polling: str, websocket: str, deadline: int) -> bool:

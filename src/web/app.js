@@ -1,41 +1,42 @@
-// What wires the page: addresses to screens, forms to the room, the room to what is seen.
+// What wires the page: addresses to screens, the way into a room, and how it ends.
 
-import { Chat } from "./chat.js";
-import { burnRoom, createRoom, findRoom, findSocket, lastName, owned, ownIds } from "./rooms.js";
-import * as view from "./view.js";
+import { ChatError } from "./chat/errors.js";
+import { findRoom, findSocket, inside, meOf, owned } from "./chat/rooms.js";
+import { isSecure, Keys, makeLink, parseLink } from "./chat/seals.js";
+import { Visit } from "./chat/visit.js";
+import { LANGUAGES, language, preferred, sentence, use } from "./i18n.js";
+import { toast } from "./view/attention.js";
+import { wireControls } from "./view/controls.js";
+import { Conversation } from "./view/conversation.js";
+import { closeDialogs, wireDialogs } from "./view/dialogs.js";
+import { $, element } from "./view/dom.js";
+import { describe, showEntrance, wireEntrance } from "./view/entrance.js";
+import { drawIcons } from "./view/icons.js";
+import { wireKeyboard, wireRoom } from "./view/room.js";
+import { showEnd, shown } from "./view/screens.js";
+import { settle, showLink, wireSharing } from "./view/share.js";
+import { showStart, startTitle, wireStart } from "./view/start.js";
 
-const { $ } = view;
-const TEXT_LIMIT = 4_000;
-const NAME_LIMIT = 40;
-const TYPING_PAUSE = 3_000;
-const LIFETIMES = [600, 3_600, 86_400, 604_800]; // seconds
+const BURNING = 1_100; // ms
+const ENDINGS = { expired: "burned" };
 
-const length = (text) => [...text].length; // characters as the server counts them, not UTF-16 units
-
-let room = null; // {room, title, expires_at, skew, socket, lifetime}: the one at this address
-let chat = null;
-let unread = 0;
-let typingPause = null;
-let rendering = false;
+let visit = null; // the room at this address, once it is found
+let created = null; // {room, keys}: the room made last, whose passphrase need not be asked for
+const conversation = new Conversation();
 
 // Addresses
 
 async function route() {
   leaveRoom();
-  if (location.pathname === "/") return view.show("start", "Fleeting");
-  const id = location.pathname.match(/^\/r\/([\w-]+)$/)?.[1];
-  if (!id) return end("no_such_room");
-  const visit = location.href;
+  if (location.pathname === "/") return showStart();
+  const address = location.href;
   try {
-    const [found, socket] = await Promise.all([findRoom(id), findSocket()]);
-    if (visit !== location.href || chat) return;
-    room = { ...found, socket, lifetime: 0 };
-    if (secondsLeft() <= 0) return end("burned");
-    room.lifetime = LIFETIMES.find((lifetime) => lifetime >= secondsLeft()) ?? secondsLeft();
-    view.showEntrance(room.title, Boolean(owned.get(id)), lastName.read());
-    tick();
+    const { room, secret } = parseLink(address);
+    const [found, socket] = await Promise.all([findRoom(room), findSocket()]);
+    if (address !== location.href || conversation.chat) return;
+    await meet(new Visit(found, { secret, socket }));
   } catch (error) {
-    if (visit === location.href) end(error.code);
+    if (address === location.href) end(error.code);
   }
 }
 
@@ -44,139 +45,162 @@ function goTo(path) {
   return route();
 }
 
-function leaveRoom() {
-  chat?.close();
-  chat = room = null;
+// The way in
+
+/** A room was found: its entrance, or the room itself where this tab was in it when it was loaded before. */
+async function meet(found) {
+  visit = found;
+  if (visit.secondsLeft <= 0) return end("burned");
+  if (created?.room === visit.room) await visit.use(created.keys);
+  else if (!visit.passphrase) await visit.use(await Keys.derive(visit));
+  showLink(visit.link, visit.passphrase);
+  const { room, name } = inside.read();
+  if (room === visit.room && name && visit.keys && !visit.locked) return comeBack(name);
+  showEntrance(visit);
+  import("./chat/chat.js").catch(() => {}); // while a name is typed; enter() says it if this fails
 }
 
-function end(why) {
-  leaveRoom();
-  view.showEnd(why);
+async function comeBack(name) {
+  $("name").value = name;
+  try {
+    await enter(name, visit.keys);
+  } catch (error) {
+    showEntrance(visit, sentence(error));
+  }
 }
 
-// Start, and the way in
-
-view.onSubmit("start-form", async () => {
-  const { room: id } = await createRoom({ title: $("title").value.trim(), ttl: Number($("ttl").value) });
-  $("start-form").reset();
-  await goTo(`/r/${id}`);
-});
-
-view.onSubmit("entrance-form", async () => {
-  const name = $("name").value.trim();
-  if (!name) throw new Error("Please type a name.");
-  if (length(name) > NAME_LIMIT) throw new Error(`Please keep it to ${NAME_LIMIT} characters.`);
-  lastName.write(name);
-  enter(name);
-});
-
-function enter(name) {
-  unread = 0;
-  view.showRoom(room.title, Boolean(owned.get(room.room)), `${location.origin}/r/${room.room}`);
-  const entered = new Chat({ room: room.room, name, socket: room.socket, ids: ownIds(room.room) });
-  entered.addEventListener("change", render);
-  entered.addEventListener("ended", ({ detail }) => end(detail));
-  entered.addEventListener("message", () => { if (document.hidden) showUnread(unread + 1); });
-  entered.addEventListener("refused", ({ detail }) => {
-    entered.close();
-    chat = null;
-    view.showEntrance(room.title, Boolean(owned.get(room.room)), name, detail.message);
+/** Opens the room at once, or where the door may stay shut (a passphrase, a lock), once it has let us in. */
+async function enter(name, keys) {
+  const { Chat } = await import("./chat/chat.js").catch(() => {
+    throw new ChatError("unreachable", "Fleeting cannot be reached.");
   });
-  chat = entered;
-  render();
+  const { room, title, expires_at, skew, socket } = visit;
+  const [me, ownerKey] = [meOf(room, expires_at), owned.get(room)];
+  const chat = new Chat({ room: { room, title, expires_at, skew }, keys, me, name, ownerKey, socket });
+  conversation.open(chat, visit);
+  const isCurrent = () => conversation.chat === chat;
+  return new Promise((resolve, reject) => {
+    chat.addEventListener("change", async () => {
+      if (!isCurrent()) return;
+      conversation.render();
+      if (visit.isInside || chat.status !== "online") return;
+      visit.isInside = true;
+      inside.write({ room, name });
+      if (!visit.keys) await visit.use(keys);
+      if (isCurrent() && shown() !== "room") conversation.show();
+      resolve();
+    });
+    chat.addEventListener("ended", ({ detail }) => {
+      resolve();
+      if (isCurrent()) end(detail);
+    });
+    chat.addEventListener("refused", ({ detail }) => {
+      if (!isCurrent()) return;
+      if (visit.isInside) return toast(sentence(detail));
+      conversation.close({ isOver: false });
+      const isGuess = detail.code === "wrong_key" && visit.passphrase;
+      const error = isGuess ? { code: "wrong_passphrase", field: "passphrase" } : detail;
+      if (shown() !== "entrance") showEntrance(visit, sentence(error));
+      reject(error);
+    });
+    if (visit.keys && !visit.locked && !visit.passphrase) {
+      conversation.show();
+      resolve();
+    }
+  });
+}
+
+// The way out
+
+function leaveRoom({ isOver = false, keep = false } = {}) {
+  if (conversation.chat) inside.write(null);
+  conversation.close({ isOver });
+  visit = null;
+  if (!keep) forget();
+}
+
+/** What was seen of a room is not kept behind other screens. */
+function forget() {
+  conversation.clear();
+  showLink("", false);
+  $("entrance-title").textContent = "";
+  $("passphrase").value = "";
+}
+
+/** The room is over for us: a reason of view/screens.js, or an error's code. What burns does so before our eyes. */
+function end(why = "unreachable") {
+  const ending = ENDINGS[why] ?? why;
+  const burns = ending === "burned" && shown() === "room" && !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const from = location.href;
+  leaveRoom({ isOver: true, keep: burns });
+  if (!burns) return showEnd(ending);
+  closeDialogs();
+  $("room").inert = true;
+  $("room").classList.add("burning");
+  setTimeout(() => {
+    $("room").inert = false;
+    $("room").classList.remove("burning");
+    if (location.href !== from || visit) return;
+    forget();
+    showEnd(ending);
+  }, BURNING);
+}
+
+// The page
+
+function tick() {
+  if (!visit) return;
+  if (visit.secondsLeft <= 0) return end("burned");
+  if (conversation.chat && shown() === "room") conversation.tick();
+  else describe(visit);
+}
+
+/** Says everything anew, in another language. */
+function refresh() {
+  settle();
+  conversation.refresh();
+  if (shown() === "start") document.title = startTitle();
+  if (shown() === "ended") showEnd($("ended").dataset.reason);
   tick();
 }
 
-// In the room
-
-function render() {
-  if (rendering) return;
-  rendering = true; // once a frame, however much happens
-  requestAnimationFrame(() => {
-    rendering = false;
-    if (chat) view.renderRoom(chat);
+function wireLanguage() {
+  for (const [value, text] of Object.entries(LANGUAGES)) $("language").append(element("option", { value, text }));
+  $("language").value = language;
+  $("language").addEventListener("change", async () => {
+    await use($("language").value, { remember: true });
+    refresh();
   });
 }
 
-function showUnread(count) {
-  unread = count;
-  view.setTitle((unread ? `(${unread}) ` : "") + view.titleOf(room.title));
+async function begin() {
+  drawIcons();
+  wireStart(({ room, secret, keys }) => {
+    created = { room, keys };
+    return goTo(makeLink({ origin: location.origin, room, secret }));
+  });
+  wireEntrance({ get visit() { return visit; }, enter });
+  wireControls({
+    get visit() { return visit; },
+    get chat() { return conversation.chat; },
+    render: () => conversation.render(),
+    left: () => goTo("/"),
+    ended: end,
+  });
+  wireDialogs(sentence);
+  wireSharing(toast);
+  wireRoom();
+  wireKeyboard();
+  $("ended-again").addEventListener("click", (event) => {
+    event.preventDefault();
+    route();
+  });
+  await use(preferred());
+  wireLanguage();
+  if (!isSecure()) return end("insecure");
+  addEventListener("popstate", route);
+  setInterval(tick, 1_000);
+  await route();
 }
 
-function secondsLeft() {
-  return Math.ceil(room.expires_at - (Date.now() + room.skew) / 1000);
-}
-
-function tick() {
-  if (!room) return;
-  if (secondsLeft() <= 0) return end("burned");
-  view.renderCountdown(secondsLeft(), room.lifetime);
-}
-
-function send() {
-  const text = $("composer").value.trim();
-  if (!text || length(text) > TEXT_LIMIT) return;
-  clearTimeout(typingPause);
-  chat.send(text);
-  $("composer").value = "";
-  view.renderComposer(TEXT_LIMIT);
-  view.scrollToEnd();
-}
-
-function stopTyping() {
-  clearTimeout(typingPause);
-  chat?.sayTyping(false);
-}
-
-$("composer-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  send();
-  $("composer").focus();
-});
-
-$("composer").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  send();
-});
-
-$("composer").addEventListener("input", () => {
-  const text = $("composer").value;
-  view.renderComposer(TEXT_LIMIT - length(text));
-  if (!text.trim()) return stopTyping();
-  chat.sayTyping(true);
-  clearTimeout(typingPause);
-  typingPause = setTimeout(stopTyping, TYPING_PAUSE);
-});
-
-$("messages").addEventListener("click", ({ target }) => {
-  if (target.matches(".retry")) chat.retry(target.dataset.id);
-});
-
-$("copy-link").addEventListener("click", () => view.copyLink());
-
-$("leave").addEventListener("click", async () => {
-  await chat.leave();
-  goTo("/");
-});
-
-$("burn").addEventListener("click", () => view.askToBurn());
-
-$("burn-confirm").addEventListener("click", () =>
-  view.attempt($("burn-confirm"), $("burn-error"), async () => {
-    await burnRoom(room.room);
-    end("burned");
-  }));
-
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && chat && unread) showUnread(0);
-});
-
-$("ended-again").addEventListener("click", (event) => {
-  event.preventDefault();
-  route();
-});
-
-addEventListener("popstate", route);
-setInterval(tick, 1_000);
-route();
+begin();

@@ -141,7 +141,7 @@ class TestMoves:
         assert session.mailboxes.append(POLLING, ["1"]) == WEBSOCKET, "whoever still knows the old home is sent on"
         assert session.connections.adopt(WEBSOCKET, left)
         assert not session.connections.adopt(WEBSOCKET, left), "only once"
-        session.rooms.rehome([*left.places(), Membership("/", "left meanwhile", "s")], WEBSOCKET)
+        session.rooms.rehome([*left.places(), Membership("/", "left meanwhile", "s")], POLLING, WEBSOCKET)
         for room in ("s", None, "room"):
             (member,) = session.rooms.members("/", room)
             assert member.connection_id == WEBSOCKET
@@ -166,8 +166,8 @@ class TestMoves:
         assert left
         session.connections.adopt(WEBSOCKET, left)
         assert session.connections.change(POLLING, Change(data={"/": {"n": 2}}, stays={("/", "late"): STAY}))
-        assert session.connections.leave(POLLING, "/x")
-        assert not session.connections.leave(POLLING, "/x")
+        assert session.connections.leave(POLLING, "/x", NOW, "work")
+        assert not session.connections.leave(POLLING, "/x", NOW, "other")
         connection = session.connections.load(WEBSOCKET)
         assert connection
         assert connection.sockets.keys() == {"/"}

@@ -1,17 +1,25 @@
 """The ports' contract, held by DynamoDB (moto) and by the in-memory ports that the server's tests stand on."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 import aws
+from aws.connections import TAKE_LAPSE as LAPSE
+from aws.journals import KEPT, MOST
 from server.exceptions import JournalExpiredError, JournalMissingError
-from server.ports import Ports
+from server.ports import Ports, Unavailable
 from server.records import (
+    END_LAPSE,
     Asked,
     Change,
     Connection,
     Dialect,
+    Ending,
+    JournalRecord,
     Member,
     Membership,
     Packet,
@@ -20,10 +28,12 @@ from server.records import (
     Socket,
     Stays,
 )
+from tests.aws.conftest import items
 from tests.memory import World
 
 STAY: Stays = ((1, 0, None),)
 NOW = 1_700_000_000_000
+LATER = 4_000_000_000_000
 
 
 @pytest.fixture(params=["dynamodb", "memory"])
@@ -78,8 +88,8 @@ class TestConnections:
     def test_leaving_a_namespace(self, ports: Ports) -> None:
         opened(ports)
         ports.connections.change("conn=", Change(joined={"/": Socket("s"), "/x": Socket("t")}, data={"/": {"k": 1}}))
-        assert ports.connections.leave("conn=", "/")
-        assert not ports.connections.leave("conn=", "/"), "only one may end a socket"
+        assert ports.connections.leave("conn=", "/", NOW, "work")
+        assert not ports.connections.leave("conn=", "/", NOW, "other"), "only one may end a socket"
         loaded = ports.connections.load("conn=")
         assert loaded
         assert list(loaded.sockets) == ["/x"]
@@ -88,6 +98,56 @@ class TestConnections:
         loaded = ports.connections.load("conn=")
         assert loaded
         assert loaded.sockets["/"].data is None
+
+    def test_a_socket_is_leaving_until_it_has_left(self, ports: Ports) -> None:
+        opened(ports)
+        stays: dict[tuple[str, str], Stays] = {
+            ("/", "a"): ((1, 0, None),),
+            ("/", "b"): ((1, 2, None),),
+            ("/x", "a"): ((1, 0, None),),
+        }
+        sockets = {"/": Socket("s"), "/x": Socket("t")}
+        ports.connections.change("conn=", Change(joined=sockets, data={"/": {"k": 1}}, stays=stays))
+        assert ports.connections.leave("conn=", "/", NOW, "work")
+        loaded = ports.connections.load("conn=")
+        assert loaded
+        assert (list(loaded.sockets), loaded.leaving["/"]) == (["/x"], Ending(Socket("s", {"k": 1}), NOW, "work"))
+        assert set(loaded.places()) == {
+            Membership(space, room, sid) for space, sid in (("/", "s"), ("/x", "t")) for room in (sid, None, "a")
+        }
+        assert ports.connections.leave("conn=", "/", NOW + 1, "work"), "it is done again"
+        assert not ports.connections.leave("conn=", "/", NOW + 2, "wor")
+        assert ports.connections.leave("conn=", "/", NOW + END_LAPSE + 2, "other"), "whoever was at it has died"
+        ports.connections.left("conn=", "/", ["a", "b"])
+        ports.connections.left("conn=", "/", ["a", "b"])
+        loaded = ports.connections.load("conn=")
+        assert loaded
+        assert (list(loaded.sockets), loaded.leaving, list(loaded.stays)) == (["/x"], {}, [("/x", "a")])
+
+    def test_another_socket_comes_while_one_is_leaving(self, ports: Ports) -> None:
+        opened(ports)
+        ports.connections.change("conn=", Change(joined={"/": Socket("s")}, data={"/": {"k": 1}}))
+        assert ports.connections.leave("conn=", "/", NOW, "work")
+        assert ports.connections.change("conn=", Change(joined={"/": Socket("s2")}))
+        ports.connections.left("conn=", "/", [])
+        loaded = ports.connections.load("conn=")
+        assert loaded
+        assert (loaded.sockets["/"].sid, loaded.sockets["/"].data, loaded.leaving) == ("s2", None, {})
+        assert ports.connections.leave("conn=", "/", NOW, "work")
+
+    def test_who_closes_a_connection_waits_for_a_socket_that_is_leaving(self, ports: Ports) -> None:
+        opened(ports)
+        ports.connections.change("conn=", Change(joined={"/": Socket("s")}))
+        assert ports.connections.leave("conn=", "/", NOW, "work")
+        for later in (0, END_LAPSE + 1):
+            claimed = ports.connections.claim("conn=", at=NOW + later, born_before=NOW + later)
+            assert claimed
+            assert not claimed.sockets
+            assert claimed.leaving["/"].at == NOW
+        ports.connections.left("conn=", "/", [])
+        claimed = ports.connections.claim("conn=", at=NOW + 3 * END_LAPSE, born_before=NOW + 3 * END_LAPSE)
+        assert claimed
+        assert not claimed.leaving
 
     def test_only_one_may_close(self, ports: Ports) -> None:
         opened(ports)
@@ -99,7 +159,7 @@ class TestConnections:
         assert ports.connections.load("conn=") is None, "a connection that is being closed takes no more frames"
         assert ports.connections.touch("conn=", NOW + 2) is None
         assert not ports.connections.change("conn=", Change(data={"/": {}}))
-        assert not ports.connections.leave("conn=", "/")
+        assert not ports.connections.leave("conn=", "/", NOW, "work")
 
     def test_an_abandoned_close_is_taken_over(self, ports: Ports) -> None:
         opened(ports)
@@ -161,6 +221,18 @@ class TestRooms:
         ports.rooms.leave([Membership("/", "a", "s"), Membership("/", None, "s"), Membership("/", "never", "s")])
         assert [bool(ports.rooms.members("/", room)) for room in ("a", "b", None)] == [False, True, False]
 
+    def test_places_of_one_connection_alone(self, ports: Ports) -> None:
+        for sid, home in (("s", "old="), ("t", "other=")):
+            ports.rooms.enter("/", ["room"], Member(sid, home, {"i": 1}))
+        places = [Membership("/", "room", sid) for sid in ("s", "t", "nobody")]
+        ports.rooms.rehome(places, "old=", "new=")
+        homes = {each.sid: each.connection_id for each in ports.rooms.members("/", "room")}
+        assert homes == {"s": "new=", "t": "other="}
+        ports.rooms.evict(places, "old=")
+        assert len(ports.rooms.members("/", "room")) == 2
+        ports.rooms.evict(places, "new=")
+        assert ports.rooms.members("/", "room") == [Member("t", "other=", {"i": 1})]
+
     def test_names_cannot_be_mistaken_for_each_other(self, ports: Ports) -> None:
         ports.rooms.enter("/a", ['b","c'], Member("s", "c"))
         assert not ports.rooms.members('/a","b', "c")
@@ -218,15 +290,70 @@ class TestJournals:
 
     def test_deleting_leaves_nothing(self, ports: Ports) -> None:
         ports.journals.create("/", "r", None, self.END)
-        ports.rooms.enter("/", ["r"], Member("s", "c"))
-        for n in range(30):
-            ports.journals.append("/", "r", f"k{n}", {}, NOW)
-        ports.journals.delete("/", "r")
-        assert ports.journals.read("/", "r") is None
-        assert ports.journals.entries("/", "r", None, 100) == []
-        assert ports.rooms.members("/", "r") == []
+        ports.journals.create("/", "other", None, self.END)
+        for room in ("r", "other"):
+            ports.rooms.enter("/", [room], Member("s", "c"))
+            ports.packets.write([("/", room, Packet("0" * 25, ("x",)))], LATER)
+            for n in range(30):
+                ports.journals.append("/", room, f"k{n}", {}, NOW)
+                ports.journals.store("/", room, f"v{n}", "x", self.END)
+        for _ in range(2):  # again is the same
+            ports.journals.delete("/", "r", LATER)
+            assert ports.journals.read("/", "r") is None
+            assert ports.journals.entries("/", "r", None, 100) == []
+            assert ports.journals.entry("/", "r", "k1") is None
+            assert ports.journals.load("/", "r", [f"v{n}" for n in range(30)], NOW) == {}
+            assert ports.rooms.members("/", "r") == []
+            assert ports.packets.since("/", "r", "") == []
         with pytest.raises(JournalMissingError):
             ports.journals.append("/", "r", "k", {}, NOW)
+        assert len(ports.journals.entries("/", "other", None, 100)) == 30
+        assert len(ports.journals.load("/", "other", [f"v{n}" for n in range(30)], NOW)) == 30
+
+    def test_other_data_are_put_in_the_place_of_those_that_are_there(self, ports: Ports) -> None:
+        assert ports.journals.change("/", "r", None, {}, NOW) == (None, False)
+        ports.journals.create("/", "r", {"n": 1.5, "ü": [True]}, self.END)
+        ports.journals.append("/", "r", "k", {}, NOW)
+        record, is_done = ports.journals.change("/", "r", {"n": 1.5, "ü": [True]}, {"n": 2}, NOW)
+        assert is_done
+        assert record == JournalRecord({"n": 2}, self.END, 1) == ports.journals.read("/", "r")
+        assert ports.journals.change("/", "r", {"n": 1.5}, {"n": 3}, NOW) == (record, False), "too late"
+        assert ports.journals.change("/", "r", {"n": 2}, {"n": 3}, self.END * 1000) == (record, False), "expired"
+        assert ports.journals.read("/", "r") == record
+
+    def test_a_body_is_put_in_the_place_of_the_one_that_is_there(self, ports: Ports) -> None:
+        ports.journals.create("/", "r", None, self.END)
+        assert ports.journals.rewrite("/", "r", "k", {}, {"n": 1}, NOW) == (None, False)
+        entry, _ = ports.journals.append("/", "r", "k", {"n": 0}, NOW, ("1" * 25, "said"))
+        ports.journals.append("/", "r", "next", {}, NOW + 1)
+        assert ports.journals.entry("/", "r", "k") == entry
+        assert ports.journals.entry("/", "r", "other") is None
+        rewritten = replace(entry, body={"n": [1.5, None]})
+        assert ports.journals.rewrite("/", "r", "k", {"n": 0}, {"n": [1.5, None]}, NOW + 5) == (rewritten, True)
+        assert ports.journals.rewrite("/", "r", "k", {"n": 0}, {"n": 2}, NOW + 5) == (rewritten, False), "too late"
+        with pytest.raises(JournalExpiredError):
+            ports.journals.rewrite("/", "r", "k", rewritten.body, {"n": 2}, self.END * 1000)
+        assert [entry.body for entry in ports.journals.entries("/", "r", None, 5)] == [rewritten.body, {}]
+        assert ports.journals.append("/", "r", "k", {"n": 0}, NOW) == (rewritten, False)
+        assert [packet.entry for packet in ports.packets.since("/", "r", "")] == [rewritten], "for who comes back"
+
+    def test_values(self, ports: Ports) -> None:
+        ports.journals.create("/", "r", None, self.END)
+        values = {f"file/{n}": "ü" * 10_000 + str(n) for n in range(9)}
+        for name, value in values.items():
+            ports.journals.store("/", "r", name, value, self.END)
+        names = [*values, "file/0", "none"]
+        assert ports.journals.load("/", "r", names, NOW) == values
+        assert ports.journals.load("/", "other", names, NOW) == {}
+        ports.journals.store("/", "r", "file/0", {"n": 1.5}, self.END)
+        assert ports.journals.load("/", "r", ["file/0", "file/1"], NOW) == {
+            "file/0": {"n": 1.5},
+            "file/1": values["file/1"],
+        }
+        ports.journals.discard("/", "r", ["file/1", "file/1", "none"])
+        assert ports.journals.load("/", "r", names, NOW).keys() == values.keys() - {"file/1"}
+        assert ports.journals.entries("/", "r", None, 5) == [], "they are no entries"
+        assert ports.journals.load("/", "r", names, self.END * 1000) == {}, "they end with the journal"
 
 
 def test_a_function_that_died_half_way_is_repeated(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,6 +373,87 @@ def test_a_function_that_died_half_way_is_repeated(stack: dict[str, str], monkey
     assert is_new
     assert entry.seq == 1
     assert journals.append("/", "r", "next", {}, NOW)[0].seq == 2
+
+
+def test_half_a_message_finds_its_number_after_many_others(
+    stack: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the head forgets the oldest keys, whether one process writes it or a new one each time."""
+    journals = aws.ports().journals
+    journals.create("/", "r", None, TestJournals.END)
+    for count, fresh in ((KEPT + 6, False), (MOST, True)):
+        for n in range(count):
+            if fresh:
+                journals._old.clear()  # type: ignore[attr-defined]
+            journals.append("/", "r", f"{fresh}{n}", {}, NOW)
+        (head,) = [item for item in items() if item["sk"]["S"] == "J"]
+        assert len(head["recent"]["M"]) <= (MOST if fresh else KEPT + 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(journals, "_put", lambda item: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            journals.append("/", "r", "key", {}, NOW)
+    for n in range(KEPT - 1):
+        journals.append("/", "r", f"other{n}", {}, NOW)
+    entry, is_new = journals.append("/", "r", "key", {}, NOW)
+    assert (entry.seq, is_new) == (KEPT + 6 + MOST + 1, True)
+    assert [each.seq for each in journals.entries("/", "r", None, 200)] == list(range(1, entry.seq + KEPT))
+
+
+def test_an_old_key_that_comes_again_beside_a_new_one(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its second number cannot be given back any more; it is the same entry all the same."""
+    journals = aws.ports().journals
+    journals.create("/", "r", None, TestJournals.END)
+    first, _ = journals.append("/", "r", "key", {"text": "once"}, NOW)
+    for n in range(100):
+        journals.append("/", "r", f"other{n}", {}, NOW)
+    put: Callable[..., object] = journals._put  # type: ignore[attr-defined]
+
+    def slow(item: object) -> object:
+        monkeypatch.setattr(journals, "_put", put)
+        journals.append("/", "r", "next", {}, NOW)
+        return put(item)
+
+    monkeypatch.setattr(journals, "_put", slow)
+    assert journals.append("/", "r", "key", {"text": "once"}, NOW + 99) == (first, False)
+
+
+def test_what_is_cut_while_it_deletes_goes_on(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal has ended at once; the rest follows in the next call."""
+    journals = aws.ports().journals
+    journals.create("/", "r", None, LATER // 1000)
+    for n in range(60):
+        journals.append("/", "r", f"k{n}", {}, NOW)
+    clock = iter([NOW / 1000, NOW / 1000 + 2])
+    with monkeypatch.context() as patch:
+        patch.setattr("aws.table.time", SimpleNamespace(time=lambda: next(clock), sleep=time.sleep))
+        with pytest.raises(Unavailable):
+            journals.delete("/", "r", NOW + 1_000)
+    assert journals.read("/", "r") is None
+    assert len(items()) == 60 - 25
+    journals.delete("/", "r", LATER)
+    assert items() == []
+
+
+class TestLimits:
+    def test_so_many_and_no_more(self, ports: Ports) -> None:
+        assert [ports.limits.count("ü", 2, 100) for _ in range(4)] == [True, True, False, False]
+        assert ports.limits.count("ü", 3, 100)
+        assert ports.limits.count("ü", 2, 160), "another window"
+        assert ports.limits.count("other", 2, 100)
+
+
+class TestAgenda:
+    def test_what_is_due(self, ports: Ports) -> None:
+        for when in (2_000_000_000, 100, 99, 100, 101):
+            ports.agenda.add(f"at {when}", when)
+        assert list(ports.agenda.due(98)) == []
+        due = list(ports.agenda.due(100))
+        assert [job for _, job in due] == ["at 99", "at 100", "at 100"]
+        assert all(id.isascii() and len(id) < 100 for id, _ in due), "they are part of a queue's group"
+        for _ in range(2):
+            ports.agenda.remove([due[0][0], due[1][0]])
+            assert list(ports.agenda.due(100)) == [due[2]]
+        assert [job for _, job in ports.agenda.due(2_000_000_000)] == ["at 100", "at 101", "at 2000000000"]
 
 
 class TestPackets:
@@ -291,11 +499,29 @@ class TestParked:
         assert connection
         ports.connections.remove(connection, [], [parked])
         assert [beat.pid for beat in ports.connections.beats()] == ["pid"] * silent
-        assert ports.connections.unpark("pid") == parked
-        assert ports.connections.unpark("pid") is None
-        assert not list(ports.connections.beats())
+        assert ports.connections.unpark("pid", NOW) == parked
+        assert ports.connections.unpark("pid", NOW + LAPSE) is None
         ports.connections.park(parked)
-        assert ports.connections.unpark("pid") == parked
+        assert ports.connections.unpark("pid", NOW) == parked
+        ports.connections.forget("pid")
+        assert ports.connections.unpark("pid", NOW + 2 * LAPSE) is None
+        assert not list(ports.connections.beats())
+
+    @pytest.mark.parametrize("silent", [True, False])
+    def test_what_was_kept_in_silence_is_seen_to_if_whoever_took_it_dies(self, ports: Ports, silent: bool) -> None:
+        ports.connections.park(Parked("pid", "/", Socket("s", None, "pid", 5), {}, {}, NOW, silent))
+        assert ports.connections.unpark("pid", NOW)
+        assert [beat.pid for beat in ports.connections.beats()] == ["pid"] * silent
+        assert (ports.connections.unpark("pid", NOW + LAPSE + 1) is not None) is silent
+
+    def test_a_box_holds_it(self, ports: Ports) -> None:
+        socket = Socket("s", {"a": 1}, "pid", 5)
+        parked = Parked("pid", "/", socket, {"room": ((1, 0, None),), "left": ((1, 2, None),)}, {"E": "v"}, NOW, True)
+        ports.connections.open(Connection("~box", "session", NOW, offered="conn=", holds=parked))
+        box = ports.connections.claim("~box", at=NOW, born_before=NOW)
+        assert box
+        assert (box.offered, box.holds, box.sockets) == ("conn=", parked, {})
+        assert box.places() == [Membership("/", room, "s") for room in ("s", None, "room")]
 
 
 class TestQuestions:
@@ -359,3 +585,35 @@ class TestSeveral:
             connection = ports.connections.load("conn=")
             assert connection
             assert (connection.handled, connection.pending) == (number + 1, pending)
+
+    def test_sessions_that_were_saved_with_it(self, ports: Ports) -> None:
+        opened(ports)
+        ports.connections.change("conn=", Change(joined={"/": Socket("s"), "/x": Socket("t", {"n": 1})}))
+        ports.connections.handled("conn=", 1, data={"/": {"a": [1.5, None]}})
+        connection = ports.connections.load("conn=")
+        assert connection
+        assert connection.handled == 1
+        assert [connection.sockets[name].data for name in ("/", "/x")] == [{"a": [1.5, None]}, {"n": 1}]
+
+    def test_the_session_of_a_socket_that_left_meanwhile_is_not_the_next_ones(self, ports: Ports) -> None:
+        opened(ports)
+        ports.connections.change("conn=", Change(joined={"/": Socket("s")}))
+        ports.connections.leave("conn=", "/", NOW, "work")
+        ports.connections.handled("conn=", 1, data={"/": {"n": 1}})
+        connection = ports.connections.load("conn=")
+        assert connection
+        assert not connection.sockets
+        ports.connections.change("conn=", Change(joined={"/": Socket("s2")}))
+        connection = ports.connections.load("conn=")
+        assert connection
+        assert connection.sockets["/"].data is None
+
+    def test_of_a_connection_that_is_gone_nothing_is_noted(self, ports: Ports) -> None:
+        opened(ports)
+        ports.connections.change("conn=", Change(joined={"/": Socket("s")}))
+        ports.connections.handled("other=", 1, data={"/": {"n": 1}})
+        ports.connections.claim("conn=", at=NOW, born_before=NOW)
+        ports.connections.handled("conn=", 1, data={"/": {"n": 1}})
+        claimed = ports.connections.claim("conn=", at=NOW + 60_001, born_before=NOW)
+        assert claimed
+        assert (claimed.handled, claimed.sockets["/"].data) == (0, None)

@@ -1,6 +1,7 @@
 """What moto does not do by itself: the SDK repeats a call whose answer was lost; an item is full."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,15 +24,25 @@ def ports(stack: dict[str, str]) -> Ports:
 
 @pytest.fixture
 def repeated(ports: Ports) -> Callable[..., Any]:
-    """Call something whose first write is repeated by the SDK, as if its answer had been lost."""
+    """Call something whose first write is repeated by the SDK, as if its answer had been lost.
 
-    def call(operation: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    `meanwhile` is done by others before the repetition.
+    """
+
+    def call(
+        operation: str,
+        function: Callable[..., Any],
+        *args: Any,
+        meanwhile: Callable[[], Any] = lambda: None,
+        **kwargs: Any,
+    ) -> Any:
         repeats: list[str] = []
 
         def repeat(response: Any = None, **_: Any) -> int | None:
             if repeats or response is None:
                 return None
             repeats.append(operation)
+            meanwhile()
             return 0
 
         events = ports.connections._table.client.meta.events  # type: ignore[attr-defined]
@@ -63,6 +74,58 @@ def test_a_poll_ends_once(ports: Ports, repeated: Callable[..., Any]) -> None:
     assert ports.mailboxes.read(POLLING, left.letters) == ["2"]
 
 
+class TestMeanwhile:
+    """Others write to the same record between a call and its repetition."""
+
+    def test_a_poll_ends(self, ports: Ports, repeated: Callable[..., Any]) -> None:
+        """What it takes is not lost: the client gets it, though the answer to its end was."""
+        ports.mailboxes.append(POLLING, ["1"])
+        box = ports.mailboxes.begin(POLLING, "poll")
+        assert box
+        meanwhile = partial(ports.mailboxes.append, POLLING, ["2"])
+        assert repeated("UpdateItem", ports.mailboxes.end, POLLING, "poll", box.letters, meanwhile=meanwhile)
+        left = ports.mailboxes.peek(POLLING)
+        assert left
+        assert ports.mailboxes.read(POLLING, left.letters) == ["2"]
+
+    def test_frames_are_put_into_the_box(self, ports: Ports, repeated: Callable[..., Any]) -> None:
+        ports.mailboxes.begin(POLLING, "poll")
+
+        def meanwhile() -> None:
+            box = ports.mailboxes.peek(POLLING, consistent=True)
+            assert box
+            ports.mailboxes.end(POLLING, "poll", box.letters)
+            ports.connections.touch(POLLING, NOW + 1)
+            ports.connections.change(POLLING, Change(data={"/": 1}))
+            ports.mailboxes.begin(POLLING, "next")
+
+        assert repeated("UpdateItem", ports.mailboxes.append, POLLING, ["1"], meanwhile=meanwhile) is None
+        box = ports.mailboxes.peek(POLLING)
+        assert box
+        assert not box.letters, "it was taken"
+
+    def test_a_namespace_is_joined(self, ports: Ports, repeated: Callable[..., Any]) -> None:
+        change = Change(joined={"/x": Socket("t")})
+        meanwhile = partial(ports.mailboxes.begin, POLLING, "poll")
+        assert repeated("UpdateItem", ports.connections.change, POLLING, change, meanwhile=meanwhile)
+
+    def test_a_socket_is_ended(self, ports: Ports, repeated: Callable[..., Any]) -> None:
+        meanwhile = partial(ports.mailboxes.append, POLLING, ["1"])
+        assert repeated("UpdateItem", ports.connections.leave, POLLING, "/", NOW, "work", meanwhile=meanwhile)
+
+    def test_a_box_is_emptied(self, ports: Ports, repeated: Callable[..., Any]) -> None:
+        ports.connections.open(Connection(WEBSOCKET, "session", NOW, probes=POLLING))
+        assert ports.mailboxes.offer(POLLING, WEBSOCKET, NOW)
+        ports.mailboxes.append(POLLING, ["1"])
+        meanwhile = partial(ports.mailboxes.append, POLLING, ["2"])
+        box = repeated("UpdateItem", ports.mailboxes.lock, POLLING, WEBSOCKET, "holder", NOW, meanwhile=meanwhile)
+        assert box
+        assert repeated("UpdateItem", ports.mailboxes.discard, POLLING, "holder", box.letters[:1], meanwhile=meanwhile)
+        left = ports.mailboxes.peek(POLLING)
+        assert left
+        assert ports.mailboxes.read(POLLING, left.letters) == ["2", "2"]
+
+
 def test_a_session_moves_once(ports: Ports, repeated: Callable[..., Any]) -> None:
     ports.connections.open(Connection(WEBSOCKET, "session", NOW, probes=POLLING))
     assert repeated("UpdateItem", ports.mailboxes.offer, POLLING, WEBSOCKET, NOW)
@@ -76,8 +139,8 @@ def test_a_session_moves_once(ports: Ports, repeated: Callable[..., Any]) -> Non
 
 
 def test_a_socket_is_ended_once(ports: Ports, repeated: Callable[..., Any]) -> None:
-    assert repeated("UpdateItem", ports.connections.leave, POLLING, "/")
-    assert not ports.connections.leave(POLLING, "/")
+    assert repeated("UpdateItem", ports.connections.leave, POLLING, "/", NOW, "work")
+    assert not ports.connections.leave(POLLING, "/", NOW, "other")
 
 
 def test_a_connection_is_claimed_once(ports: Ports, repeated: Callable[..., Any]) -> None:
@@ -98,6 +161,21 @@ def test_an_entry_is_new_once(ports: Ports, repeated: Callable[..., Any], operat
     assert entry.seq == 1
     assert ports.journals.append("/", "room", "key", {"text": "hi"}, NOW + 1) == (entry, False)
     assert ports.journals.append("/", "room", "next", {}, NOW)[0].seq == 2
+
+
+def test_a_change_is_made_once(ports: Ports, repeated: Callable[..., Any]) -> None:
+    ports.journals.create("/", "room", 0, NOW // 1000 + 60)
+    record, is_done = repeated("UpdateItem", ports.journals.change, "/", "room", 0, 1, NOW)
+    assert (record.data, is_done) == (1, True)
+    ports.journals.append("/", "room", "key", 0, NOW)
+    entry, is_done = repeated("UpdateItem", ports.journals.rewrite, "/", "room", "key", 0, 1, NOW)
+    assert (entry.body, is_done) == (1, True)
+
+
+def test_a_use_is_counted_once(ports: Ports, repeated: Callable[..., Any]) -> None:
+    assert repeated("UpdateItem", ports.limits.count, "key", 2, 100)
+    assert ports.limits.count("key", 2, 100)
+    assert not ports.limits.count("key", 2, 100)
 
 
 def test_a_full_box_is_busy_not_silent(ports: Ports) -> None:

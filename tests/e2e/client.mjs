@@ -7,6 +7,7 @@ import { io } from "socket.io-client";
 
 const [url, options, greeting] = process.argv.slice(2);
 const say = (line) => process.stdout.write(JSON.stringify(line) + "\n");
+const { ackTimeout } = JSON.parse(options);
 const socket = io(url, JSON.parse(options));
 const revive = (_, value) => (value?.type === "Buffer" ? Buffer.from(value.data) : value);
 
@@ -27,7 +28,8 @@ createInterface({ input: process.stdin })
       socket.close();
       setTimeout(() => process.exit(0), 50);
     } else if (command.call) {
-      const answer = await socket.timeout(20_000).emitWithAck(...command.emit);
+      const asking = ackTimeout ? socket : socket.timeout(20_000);
+      const answer = await asking.emitWithAck(...command.emit);
       say({ ack: command.call, with: answer });
     } else if (command.count) {
       for (let [number, end] = command.count; number < end; number++) socket.emit("count", number);

@@ -1,12 +1,14 @@
 """The gateway in its three guises, and a browser."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.e2e.people import Visitor
 from tests.e2e.processes import ROOT, Gateway
+from tests.e2e.stage import Server, serving
 
 SCREENSHOTS = ROOT / ".cache" / "screenshots"
 CHROMIUM = shutil.which("chromium")
@@ -47,11 +49,34 @@ def fresh() -> Iterator[Gateway]:
         yield gateway
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The page without a gateway, for a Stage."""
+    with serving() as server:
+        yield server
+
+
 @pytest.fixture(scope="module")  # longer, and its event loop would be in the way of other tests
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium: sudo apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """Chromium, in which nothing is left open: pages that nobody looks at would still be drawn."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
+
+
+@pytest.fixture
+def calm() -> Iterator[Callable[..., None]]:
+    """Nobody's console had anything to say; `calm(*people)` names those who are asked at the end."""
+    asked: list[Visitor] = []
+    yield lambda *people: asked.extend(people)
+    assert [person.complaints for person in asked] == [[] for _ in asked]

@@ -26,6 +26,20 @@ def free_port() -> int:
         return port
 
 
+def children_of(process: int) -> list[int]:
+    """Return the ids of the processes that a process has started, or those have, and that live."""
+    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in (line.split() for line in table.splitlines())}
+    found: list[int] = []
+    for pid in parents:
+        ancestor = pid
+        while ancestor in parents and ancestor != process:
+            ancestor = parents[ancestor]
+        if ancestor == process and pid != process:
+            found.append(pid)
+    return found
+
+
 class Process:
     """A child process whose lines of output can be waited for; ended by SIGINT, as Ctrl-C does."""
 
@@ -93,11 +107,11 @@ class Gateway(Process):
         self.single_origin = single_origin
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        parameters = [f"PublicUrl={self.url}"] if single_origin else []
+        parameters = ["RoomsPerHour=0", *([f"PublicUrl={self.url}"] if single_origin else [])]
         parameters += [option for option in options if not option.startswith("--") and "=" in option]
         others = [option for option in options if option not in parameters]
-        overrides = ["--parameter-overrides", *parameters] if parameters else []
-        command = [sys.executable, "-m", "gateway", "template.yaml", "--port", str(self.port), *others, *overrides]
+        command = [sys.executable, "-m", "gateway", "template.yaml", "--port", str(self.port), *others]
+        command += ["--parameter-overrides", *parameters]
         super().__init__(command, env)
         try:
             self.wait_for(lambda line: line.startswith("Ready:"))
@@ -107,16 +121,7 @@ class Gateway(Process):
 
     def children(self) -> list[int]:
         """Return the process ids of everything that it has started and that lives."""
-        table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-        parents = {int(pid): int(parent) for pid, parent in (line.split() for line in table.splitlines())}
-        found: list[int] = []
-        for pid in parents:
-            ancestor = pid
-            while ancestor in parents and ancestor != self.popen.pid:
-                ancestor = parents[ancestor]
-            if ancestor == self.popen.pid and pid != self.popen.pid:
-                found.append(pid)
-        return found
+        return children_of(self.popen.pid)
 
 
 class NodeClient(Process):
@@ -155,7 +160,7 @@ class NodeClient(Process):
 class PythonClient:
     """python-socketio's client with the same three verbs."""
 
-    EVENTS = ("message", "joined", "left", "typing", "burned")
+    EVENTS = ("message", "changed", "reacted", "joined", "left", "typing", "seen", "room", "removed", "burned")
 
     def __init__(self, url: str, path: str, namespace: str = "/", events: Sequence[str] = EVENTS, auth: Any = None):
         import socketio
@@ -183,6 +188,26 @@ class PythonClient:
 
     def close(self) -> None:
         self.client.disconnect()
+
+
+def in_order(client: Any) -> Callable[[], None]:
+    """Have a python-socketio client handle its messages one after another; returns what ends that.
+
+    python-engineio handles each in a thread of its own, and they may overtake each other.
+    """
+    trigger = client.eio._trigger_event
+    messages: queue.Queue[tuple[Any, ...] | None] = queue.Queue()
+
+    def queued(event: str, *args: Any, **options: Any) -> Any:
+        return messages.put(args) if event == "message" else trigger(event, *args, **options)
+
+    def handle() -> None:
+        while (args := messages.get()) is not None:
+            trigger("message", *args)
+
+    client.eio._trigger_event = queued
+    threading.Thread(target=handle, daemon=True).start()
+    return lambda: messages.put(None)
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:

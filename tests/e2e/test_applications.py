@@ -1,6 +1,5 @@
 """Applications that run unchanged on python-socketio's server and on ours, with the same transcript."""
 
-import queue
 import sys
 import threading
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import socketio
 from socketio.packet import DISCONNECT, Packet
 from websocket import WebSocket
 
-from tests.e2e.processes import Gateway, Process, free_port, until
+from tests.e2e.processes import Gateway, Process, free_port, in_order, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -41,10 +40,7 @@ class Actor:
         self.heard: list[list[Any]] = []
         self.answers: dict[str, Any] = {}
         self.client = socketio.Client(reconnection=False)
-        self._trigger = self.client.eio._trigger_event
-        self.client.eio._trigger_event = self._in_order
-        self._messages: queue.Queue[tuple[Any, ...] | None] = queue.Queue()
-        threading.Thread(target=self._handle, daemon=True).start()
+        self._end = in_order(self.client)
         for name in (namespace, *others):
             prefix = "" if name == namespace else f"{name} "
             self.client.on("*", partial(self._hear, prefix), namespace=name)
@@ -57,16 +53,6 @@ class Actor:
             namespaces=[namespace, *others],
             wait_timeout=60,
         )
-
-    def _in_order(self, event: str, *args: Any, **options: Any) -> Any:
-        """python-engineio handles each message in a thread of its own, and they may overtake each other."""
-        if event == "message":
-            return self._messages.put(args)
-        return self._trigger(event, *args, **options)
-
-    def _handle(self) -> None:
-        while (args := self._messages.get()) is not None:
-            self._trigger("message", *args)
 
     def _hear(self, prefix: str, event: str, *args: Any) -> Any:
         self.heard.append([prefix + event, *args])
@@ -97,13 +83,13 @@ class Actor:
 
     def close(self) -> None:
         self.client.disconnect()
-        self._messages.put(None)
+        self._end()
 
     def cut(self) -> None:
         """Hang up without a word."""
         self.client.eio.ws.close()
         self.client.wait()
-        self._messages.put(None)
+        self._end()
 
 
 def refused(url: str, namespace: str = "/", auth: Any = None) -> Any:
@@ -270,7 +256,7 @@ def application(script: Script) -> str:
         pytest.param(board, "direct", "websocket", marks=pytest.mark.slow),
         (market, "ordered", "websocket"),
         pytest.param(market, "direct", "websocket", marks=pytest.mark.slow),
-        (market, "direct", "polling"),
+        pytest.param(market, "direct", "polling", marks=pytest.mark.slow),
     ],
 )
 def test_the_transcript_is_the_same(script: Script, ingest: str, transport: str) -> None:

@@ -1,7 +1,6 @@
 """The chat while things go wrong on purpose: members of a room still see each message once, and in one order."""
 
 import json
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ from gateway.aws.faults import AwsFault
 from gateway.chaos.rules import AnyRule, ColdStart, ConnectionsError, Crash, Delay, Duplicate, Reorder, Throttle
 from gateway.journal import Called
 from gateway.testing import Gateway, emptied
+from tests.chat.person import Invitation, Person
 from tests.e2e.processes import ROOT, NodeClient, until
 from tests.e2e.test_applications import Actor
 
@@ -30,25 +30,38 @@ Round = tuple[AnyRule, ...]
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[Gateway]:
-    with Gateway(ROOT / "template.yaml", parameters=lambda url: {"PublicUrl": url}, seed=1) as gateway:
+    def parameters(url: str) -> dict[str, Any]:
+        return {"PublicUrl": url, "RoomsPerHour": 0}
+
+    with Gateway(ROOT / "template.yaml", parameters=parameters, seed=1) as gateway:
         yield gateway
 
 
 gateway = emptied("started")
 
 
+class Client:
+    """Either client, as a person of the chat has it."""
+
+    def __init__(self, client: Actor | NodeClient) -> None:
+        self.client = client
+
+    @property
+    def heard(self) -> list[list[Any]]:
+        return self.client.heard
+
+    def call(self, event: str, data: Any, /) -> Any:
+        return self.client.ask(event, data) if isinstance(self.client, Actor) else self.client.call(event, data)
+
+
 class Member:
     """Somebody in a room, by either client."""
 
-    def __init__(self, client: Actor | NodeClient, name: str) -> None:
+    def __init__(self, client: Actor | NodeClient, invitation: Invitation, name: str) -> None:
         self.name = name
+        self.person = Person(Client(client), invitation, name)
         self._client = client
         self._said = 0
-
-    def ask(self, event: str, value: Any) -> Any:
-        answer = self._client.ask(event, value) if isinstance(self._client, Actor) else self._client.call(event, value)
-        assert answer["ok"], answer
-        return answer
 
     def say(self, count: int) -> list[tuple[int, str]]:
         """Say some things, one after another; returns the number that each got, and its text."""
@@ -56,12 +69,12 @@ class Member:
         for _ in range(count):
             self._said += 1
             text = f"{self.name} {self._said}"
-            said.append((self.ask("message", {"id": text, "text": text})["seq"], text))
+            said.append((self.person.say(text)["seq"], text))
         return said
 
     @property
     def heard(self) -> list[tuple[int, str]]:
-        return [(event[1]["seq"], event[1]["text"]) for event in self._client.heard if event[0] == "message"]
+        return self.person.heard
 
     @property
     def sids(self) -> list[str]:
@@ -78,10 +91,9 @@ class Room:
     """A room, and who is in it."""
 
     def __init__(self, gateway: Gateway) -> None:
-        asked = urllib.request.Request(f"{gateway.url}/api/rooms", b"{}", {"content-type": "application/json"})
-        with urllib.request.urlopen(asked) as answer:
-            self.id = json.loads(answer.read())["room"]
         self.url = gateway.url
+        self.invitation = Invitation(gateway.url)
+        self.invitation.create()
         self.members: list[Member] = []
         self.said: list[tuple[int, str]] = []
         self._ends = ExitStack()
@@ -100,8 +112,8 @@ class Room:
         else:
             client = Actor(self.url, transport=transport)
             self._ends.callback(client.close)
-        member = Member(client, name)
-        member.ask("join", {"room": self.id, "name": name})
+        member = Member(client, self.invitation, name)
+        member.person.join()
         self.members.append(member)
         return member
 
@@ -235,9 +247,9 @@ def test_all_connections_are_cut(gateway: Gateway) -> None:
         until(lambda: noah.lost, "the cut")
         room.said += paul.say(2)
         first, second = until(lambda: len(noah.sids) == 2 and noah.sids, "the return")
-        missed = noah.ask("join", {"room": room.id, "name": "Noah"})["history"] if first != second else []
+        missed = noah.person.join()["history"] if first != second else []
         room.said += noah.say(1) + paul.say(1)
-        seen = [(message["seq"], message["text"]) for message in missed]
+        seen = [(entry["seq"], noah.person.read(entry)) for entry in missed]
         until(lambda: {*seen, *noah.heard} == {*paul.heard} == {*room.said}, "all of it", SOON)
 
 

@@ -1,31 +1,22 @@
 """People chat: a Python client, a Node client and the page in Chromium, all in one room."""
 
 import json
+import secrets
 import urllib.request
 from functools import partial
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.conftest import SCREENSHOTS
-from tests.e2e.people import BLOCKED, Guest, has_heard, heard_of, names
+from chat.seals import random_id
+from tests.chat.person import Invitation, Person
+from tests.e2e.people import BLOCKED, Guest
 from tests.e2e.processes import Gateway, NodeClient, PythonClient, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(240)]
 
 
-def request(gateway: Gateway, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-    data = None if body is None else json.dumps(body).encode()
-    asked = urllib.request.Request(
-        gateway.url + path, data, {"content-type": "application/json"} | headers, method=method
-    )
-    with urllib.request.urlopen(asked) as answer:
-        text = answer.read()
-        return answer.status, json.loads(text) if text else None
-
-
-@pytest.fixture(params=["one_origin", "own_address", "fresh"])
+@pytest.fixture(params=["one_origin", "own_address", pytest.param("fresh", marks=pytest.mark.slow)])
 def gateway(request: pytest.FixtureRequest) -> Gateway:
     gateway: Gateway = request.getfixturevalue(request.param)
     return gateway
@@ -33,114 +24,121 @@ def gateway(request: pytest.FixtureRequest) -> Gateway:
 
 def path_of(gateway: Gateway) -> str:
     """Return the path that the page is told: the single origin's, or the API's own stage."""
-    path: str = request(gateway, "GET", "/config.json")[1]["socket"]["path"]
+    with urllib.request.urlopen(f"{gateway.url}/config.json") as answer:
+        path: str = json.loads(answer.read())["socket"]["path"]
     return path
 
 
-def test_three_kinds_of_clients_in_one_room(gateway: Gateway, browser: Browser) -> None:
-    status, room = request(gateway, "POST", "/api/rooms", {"title": "Tea at four", "ttl": 3600})
-    assert status == 201
-    path = path_of(gateway)
-    assert path == ("/socket.io/" if gateway.single_origin else "/live/")
+def room_in(gateway: Gateway, title: str = "") -> Invitation:
+    """Create a room; returns what its guests need."""
+    invitation = Invitation(gateway.url)
+    assert invitation.create(title=title)["room"] == invitation.room
+    return invitation
 
+
+def test_three_kinds_of_clients_in_one_room(gateway: Gateway, browser: Browser) -> None:
+    room, path = room_in(gateway, "Tea at four"), path_of(gateway)
+    assert path == ("/socket.io/" if gateway.single_origin else "/live/")
     python = PythonClient(gateway.url, path)
-    answer = python.call("join", {"room": room["room"], "name": "Pia"})
-    assert answer["ok"]
-    assert names(answer["members"]) == {"Pia"}
+    pia = Person(python, room, "Pia")
+    assert pia.names(pia.join()["members"]) == {"Pia"}
 
     with NodeClient(gateway.url, {"path": path, "transports": ["websocket"]}) as node:
-        answer = node.call("join", {"room": room["room"], "name": "Noah"})
-        assert names(answer["members"]) == {"Pia", "Noah"}
-        until(lambda: [event for event in python.heard if event[0] == "joined"], "Pia sees Noah join")
+        noah = Person(node, room, "Noah")
+        assert noah.names(noah.join()["members"]) == {"Pia", "Noah"}
+        until(partial(pia.knows, noah), "Pia sees Noah join")
 
-        guest = Guest(browser, f"{gateway.url}/r/{room['room']}", "Wanda")
-        until(lambda: guest.people() == {"Pia", "Noah", "Wanda"}, "all three in the page's list")
-        for client in (python, node):
-            until(partial(heard_of, client, "joined", "Wanda"), "everybody sees Wanda join")
+        wanda = Guest(browser, str(room.link), "Wanda")
+        until(lambda: wanda.people() == {"Pia", "Noah", "Wanda"}, "all three in the page's list")
+        for person in (pia, noah):
+            until(partial(has_met, person, "Wanda"), "everybody sees Wanda join")
 
-        assert python.call("message", {"id": "p1", "text": "Kettle is on."})["seq"] == 1
-        guest.sees("Kettle is on.")
-        assert node.call("message", {"id": "n1", "text": "Two minutes."})["seq"] == 2
-        guest.sees("Two minutes.")
-        guest.say("I bring <b>cake</b> & milk")
-        guest.sees("I bring <b>cake</b> & milk")
-        expected = [
-            (1, "Pia", "Kettle is on."),
-            (2, "Noah", "Two minutes."),
-            (3, "Wanda", "I bring <b>cake</b> & milk"),
-        ]
-        for client in (python, node):
-            until(partial(has_heard, client, "message", 3), "three messages")
-            got = [(e[1]["seq"], e[1]["from"]["name"], e[1]["text"]) for e in client.heard if e[0] == "message"]
-            assert sorted(got) == expected
-
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        guest.page.screenshot(path=SCREENSHOTS / "chat.png")
+        assert pia.say("Kettle is on.")["seq"] == 1
+        wanda.sees("Kettle is on.")
+        assert noah.say("Two minutes.")["seq"] == 2
+        wanda.sees("Two minutes.")
+        wanda.say("I bring <b>cake</b> & milk")
+        wanda.sees("I bring <b>cake</b> & milk")
+        expected = [(1, "Kettle is on."), (2, "Two minutes."), (3, "I bring <b>cake</b> & milk")]
+        for person in (pia, noah):
+            until(lambda: sorted(person.heard) == expected, "three messages")  # noqa: B023
 
         node.close()
-        until(partial(heard_of, python, "left", "Noah"), "Pia sees Noah leave")
-        until(lambda: "Noah" not in guest.people(), "the page sees Noah leave")
-    guest.page.close()
-    until(partial(heard_of, python, "left", "Wanda"), "Pia sees Wanda leave")
-    left = [event[1]["name"] for event in python.heard if event[0] == "left"]
-    assert sorted(left) == ["Noah", "Wanda"], "each left once"
+        until(partial(pia.misses, noah), "Pia sees Noah leave")
+        until(lambda: "Noah" not in wanda.people(), "the page sees Noah leave")
+    wanda.page.close()
+    until(lambda: len(pia.events("left")) == 2, "Pia sees Wanda leave")
 
-    status, _ = request(gateway, "DELETE", f"/api/rooms/{room['room']}", Authorization=f"Bearer {room['owner_key']}")
-    assert status == 204
+    room.burn()
     until(lambda: ["burned", {}] in python.heard, "the room burns")
     until(lambda: python.heard[-1][0] == "disconnect", "and everybody is disconnected")
-    assert guest.complaints == []
+    assert wanda.complaints == []
 
 
-def test_the_page_alone(one_origin: Gateway, browser: Browser) -> None:
-    """Create a room, share its link, talk, burn it."""
-    page = browser.new_context(viewport={"width": 375, "height": 667}).new_page()
-    page.goto(one_origin.url)
-    page.get_by_test_id("title").fill("Quick one")
-    page.get_by_test_id("create").click()
-    page.get_by_test_id("name").fill("Ann")
-    page.get_by_test_id("enter").click()
-    expect(page.get_by_test_id("status")).to_have_attribute("data-state", "online")
-    link = page.url
-    assert "/r/" in link
-
-    bob = Guest(browser, link, "Bob")
-    page.get_by_test_id("composer").fill("hello Bob")
-    page.get_by_test_id("send").click()
-    bob.sees("hello Bob")
-    expect(page.get_by_test_id("message").last).to_have_attribute("data-state", "sent")
-    late = Guest(browser, link, "Cleo")
-    late.sees("hello Bob")
-
-    page.screenshot(path=SCREENSHOTS / "phone.png")
-    page.get_by_test_id("burn").click()
-    page.get_by_test_id("burn-confirm").click()
-    for each in (page, bob.page, late.page):
-        expect(each.get_by_test_id("ended")).to_be_visible(timeout=20_000)
-    assert bob.complaints == []
-    assert late.complaints == []
-
-    nobody = browser.new_context().new_page()
-    nobody.goto(link)
-    expect(nobody.get_by_test_id("ended")).to_be_visible()
+def has_met(person: Person, name: str) -> bool:
+    return name in person.names(person.events("joined"))
 
 
-@pytest.mark.parametrize("gateway", ["one_origin", "own_address"], indirect=True)
-def test_the_page_where_no_websocket_passes(gateway: Gateway, browser: Browser) -> None:
+def test_all_that_clients_do(one_origin: Gateway) -> None:
+    """What the contract has, between Socket.IO's own client and Python's."""
+    room = room_in(one_origin)
+    python = PythonClient(one_origin.url, path_of(one_origin))
+    olga = Person(python, room, "Olga", owns=True)
+    assert olga.join()["is_owner"]
+    with NodeClient(one_origin.url, {"transports": ["polling"]}) as node:
+        noah = Person(node, room, "Noah")
+        noah.join()
+        sent = noah.say("teh tea")
+        noah.edit(sent["id"], "the tea", 1)
+        olga.react(sent["id"], "🫖")
+        until(lambda: olga.events("changed") and noah.events("reacted"), "both hear of both")
+        assert olga.events("changed")[0]["rev"] == 1
+
+        file, content = random_id(), secrets.token_bytes(60_000)
+        for index in range(3):
+            part = content[index * 22_000 : (index + 1) * 22_000]
+            data = noah.keys.seal_bytes("chunk", part, noah.id, file, index, 3)
+            noah.ask("upload", file=file, index=index, count=3, data=data)
+        chunks = olga.ask("fetch", file=file, index=0, count=3)["chunks"]
+        opened = [olga.keys.open_bytes("chunk", chunk, noah.id, file, n, 3) for n, chunk in enumerate(chunks)]
+        assert b"".join(opened) == content
+
+        noah.ask("typing", typing=True)
+        noah.ask("seen", seq=1, to=[python.client.get_sid("/")])
+        until(lambda: olga.events("typing") and olga.events("seen"), "the volatile ones")
+
+        (entry,) = olga.ask("history")["history"]
+        assert (olga.read(entry), entry["rev"], entry["reactions"].keys()) == ("the tea", 1, {olga.id})
+        olga.ask("delete", id=sent["id"], rev=2, file=file)
+        assert noah.refused("fetch", file=file, index=0, count=3) == "no_such_file"
+
+        olga.ask("lock", locked=True)
+        until(lambda: noah.events("room") == [{"locked": True}], "the lock")
+        olga.ask("remove", person=noah.id)
+        until(lambda: node.heard[-1][0] == "disconnect", "Noah is out")
+        assert noah.events("removed") == [{"person": noah.id}]
+    with NodeClient(one_origin.url, {"transports": ["websocket"]}) as node:
+        back = Person(node, room, "Noah", me=noah.me)
+        assert back.refused("join", **back.joining()) == "removed"
+        new = Person(node, room, "New")
+        assert new.refused("join", **new.joining()) == "locked"
+    python.close()
+
+
+def test_the_page_where_no_websocket_passes(own_address: Gateway, browser: Browser) -> None:
     """It falls back to long polling, at its own origin, and says so."""
-    room = request(gateway, "POST", "/api/rooms", {})[1]["room"]
-    python = PythonClient(gateway.url, path_of(gateway))
-    python.call("join", {"room": room, "name": "Pia"})
+    room = room_in(own_address)
+    python = PythonClient(own_address.url, path_of(own_address))
+    pia = Person(python, room, "Pia")
+    pia.join()
     context = browser.new_context()
     context.add_init_script(BLOCKED)
-    guest = Guest(browser, f"{gateway.url}/r/{room}", "Wanda", context)
-    expect(guest.page.get_by_test_id("status")).to_have_text("online · long polling")
-    python.call("message", {"id": "1", "text": "hello by whatever way"})
-    guest.sees("hello by whatever way")
-    guest.say("and back")
-    until(partial(has_heard, python, "message", 2), "the answer")
-    guest.page.get_by_test_id("leave").click()
-    until(partial(heard_of, python, "left", "Wanda"), "Pia sees Wanda leave")
+    wanda = Guest(browser, str(room.link), "Wanda", context)
+    expect(wanda.at("status")).to_contain_text("long polling")
+    pia.say("hello by whatever way")
+    wanda.sees("hello by whatever way")
+    wanda.say("and back")
+    until(lambda: len(pia.heard) == 2, "the answer")
     python.close()
 
 
@@ -153,22 +151,24 @@ def test_the_open_packet_comes_first_whatever_connect_takes(one_origin: Gateway)
             assert str(socket.recv(10)).startswith('0{"sid":')
 
 
-def test_the_heartbeat(browser: Browser) -> None:
+def test_the_heartbeat() -> None:
     """A connected client stays; one that does not answer pings is gone for the others within the time."""
     from websockets.sync.client import connect
 
     with Gateway("PingInterval=2", "PingTimeout=2", "--every", "1") as gateway:
-        room = request(gateway, "POST", "/api/rooms", {})[1]["room"]
+        room = room_in(gateway)
         python = PythonClient(gateway.url, "/socket.io/")
-        python.call("join", {"room": room, "name": "Pia"})
+        pia = Person(python, room, "Pia")
+        pia.join()
+        sly = Person(python, room, "Sly")  # for what is to be sent
         with connect(gateway.url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket") as silent:
             assert str(silent.recv(10)).startswith("0{")
             silent.send("40")
             assert str(silent.recv(10)).startswith('40{"sid"')
-            silent.send(json.dumps(["join", {"room": room, "name": "Sly"}]).join(["421", ""]))
+            silent.send(f"421{json.dumps(['join', sly.joining()])}")
             frames = [str(silent.recv(10)) for _ in range(2)]
             assert "2" in frames, "a ping came"
-            until(lambda: [e for e in python.heard if e[0] == "left"], "Sly is gone for the others")
+            until(partial(pia.misses, sly), "Sly is gone for the others")
         assert python.client.connected
-        assert python.call("message", {"id": "1", "text": "still here"})["ok"]
+        assert pia.say("still here")["seq"] == 1
         python.close()

@@ -1,8 +1,8 @@
 """Stock clients, each through the same steps (tests/e2e/clients) on one server: what they see, and where they differ.
 
-Node's clients from Socket.IO 2 to 4, the newest in Chromium and in Firefox as well, and python-socketio's two; each as
-it is by default (long polling, then the upgrade), by WebSocket alone and by long polling alone; with both ways that
-frames come from the WebSocket API.
+Node's clients from Socket.IO 2 to 4, the newest in Chromium, Firefox and WebKit as well, and python-socketio's two;
+each as it is by default (long polling, then the upgrade), by WebSocket alone and by long polling alone; with both ways
+that frames come from the WebSocket API.
 """
 
 import json
@@ -17,9 +17,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.e2e.clients.firefox import FIREFOX, Firefox
+from tests.e2e.clients.webkit import WEBKIT, WebKit
 from tests.e2e.processes import ROOT, Gateway, Process
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(120)]
 
 APPLICATION = "tests/e2e/applications/clients.py:sio"
 STEPS = ROOT / "tests/e2e/clients/steps.mjs"
@@ -31,8 +32,9 @@ NODE = {
     "node 3": "socket.io-client-3",
     "node 2": "socket.io-client-2",
 }
+OLDER = [client for client in NODE if NODE[client] != NEWEST]
 PYTHON = {"python": "sync", "python asyncio": "async"}
-BROWSERS = ("chromium", "firefox")
+BROWSERS = ("chromium", "firefox", "webkit")
 OPTIONS: dict[str, dict[str, Any]] = {
     "default": {},
     "websocket": {"transports": ["websocket"]},
@@ -166,6 +168,14 @@ def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
         yield firefox
 
 
+@pytest.fixture(scope="module")
+def webkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebKit]:
+    if not WEBKIT:
+        pytest.skip("no WebKit: sudo apt-get install webkit2gtk-driver xvfb")
+    with WebKit(tmp_path_factory.mktemp("webkit")) as webkit:
+        yield webkit
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     with browser.new_context() as context:
@@ -191,21 +201,32 @@ def watch(troupe: Troupe, client: str, options: str, request: pytest.FixtureRequ
     if client not in BROWSERS:
         return troupe.seen(client, options)
     arguments = [STEPS.read_text(), OPTIONS[options]]
-    if client == "firefox":
-        firefox: Firefox = request.getfixturevalue("firefox")
-        firefox.open(troupe.page)
-        return json.loads(firefox.evaluate(IN_A_PAGE, arguments))
+    if client != "chromium":
+        remote: Firefox | WebKit = request.getfixturevalue(client)
+        remote.open(troupe.page)
+        return json.loads(remote.evaluate(IN_A_PAGE, arguments))
     page: Page = request.getfixturevalue("page")
     page.goto(troupe.page)
     return json.loads(page.evaluate(IN_A_PAGE, arguments))
 
 
-# Browsers first: meanwhile the others are at it.
+def _shared_out() -> Iterator[Any]:
+    """Yield each client with each of its options; browsers first, since meanwhile the others are at it.
+
+    The newest client and Python's do all, the others what is theirs by default; the rest takes long.
+    """
+    for client in (*BROWSERS, *NODE, *PYTHON):
+        for options in OPTIONS:
+            marks = [pytest.mark.browser] if client in BROWSERS else []
+            if client in (*BROWSERS, *OLDER) and options != "default":
+                marks.append(pytest.mark.slow)
+            yield pytest.param(client, options, marks=marks)
+
+
 CLIENTS = [*(pytest.param(client, marks=pytest.mark.browser) for client in BROWSERS), *NODE, *PYTHON]
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(("client", "options"), [*_shared_out()])
 def test_in_order(client: str, options: str, ordered: Troupe, request: pytest.FixtureRequest) -> None:
     """Frames from the WebSocket API come through a queue."""
     assert watch(ordered, client, options, request) == expected(client, options, "ordered")

@@ -11,7 +11,7 @@ from tests.e2e.processes import Gateway, until
 from tests.e2e.test_transports import DEFAULT, POLLING, WEBSOCKET, NodeActor, PythonActor
 from tests.e2e.ways import OPTIONS, WAYS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
 
 APPLICATION = "tests/e2e/applications/order.py:sio"
 PATIENCE = 120

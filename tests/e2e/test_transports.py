@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page
 from tests.e2e.processes import ROOT, Gateway, NodeClient, Process, free_port, until
 from tests.e2e.ways import OPTIONS, WAYS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(120)]
 
 APPLICATION = "tests/e2e/applications/transports.py:sio"
 BUNDLE = "socket.io/socket.io.esm.min.js"

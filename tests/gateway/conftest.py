@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,20 @@ from websockets.sync.client import ClientConnection, connect
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = Path(__file__).parent / "stack" / "template.yaml"
+ANSWERED = """
+  Default:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: $default, Target: !Sub "integrations/${Proxy}",
+      RouteResponseSelectionExpression: $default}
+  Response:
+    Type: AWS::ApiGatewayV2::RouteResponse
+    Properties: {ApiId: !Ref Api, RouteId: !Ref Default, RouteResponseKey: $default}
+  Proxy:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {ApiId: !Ref Api, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Fn.Arn}
+"""
+"""Resources of a template: messages of the API `Api` go to the function `Fn`, whose answers reach the client."""
+
 SESSION: Any = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name="us-east-1")
 
 
@@ -36,6 +50,7 @@ class Started:
     lines: list[str]
     log: Path
     aws: str = ""
+    _clients: dict[str, Any] = field(default_factory=dict)  # to make one takes longer than most of what it is asked
 
     @property
     def websocket_url(self) -> str:
@@ -46,7 +61,9 @@ class Started:
         return client
 
     def client(self, service: str) -> Any:
-        return SESSION.client(service, endpoint_url=self.aws)
+        if service not in self._clients:
+            self._clients[service] = SESSION.client(service, endpoint_url=self.aws)
+        return self._clients[service]
 
     def management(self) -> Any:
         return SESSION.client("apigatewaymanagementapi", endpoint_url=f"{self.url}/test")

@@ -19,10 +19,12 @@ from websockets.sync.client import ClientConnection, connect
 from gateway import __version__
 from gateway.__main__ import split_overrides
 from gateway.console import Console
-from gateway.run import Options, running
-from tests.gateway.conftest import ROOT, STACK, Started, alive, gateway
+from gateway.options import Options
+from gateway.run import running
+from tests.gateway.conftest import ANSWERED, ROOT, STACK, Started, alive, gateway
 
-SMALL = """
+SMALL = (
+    """
 Transform: AWS::Serverless-2016-10-31
 Parameters:
   App: {Type: String, Default: "nothing:app"}
@@ -30,16 +32,9 @@ Parameters:
 Resources:
   Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET}}
   Stage: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref Api, StageName: live}}
-  Default:
-    Type: AWS::ApiGatewayV2::Route
-    Properties: {ApiId: !Ref Api, RouteKey: $default, Target: !Sub "integrations/${Proxy}",
-      RouteResponseSelectionExpression: $default}
-  Response:
-    Type: AWS::ApiGatewayV2::RouteResponse
-    Properties: {ApiId: !Ref Api, RouteId: !Ref Default, RouteResponseKey: $default}
-  Proxy:
-    Type: AWS::ApiGatewayV2::Integration
-    Properties: {ApiId: !Ref Api, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Fn.Arn}
+"""
+    + ANSWERED
+    + """\
   Fn:
     Type: AWS::Serverless::Function
     Properties:
@@ -51,6 +46,7 @@ Resources:
         Get: {Type: HttpApi}
         Tick: {Type: Schedule, Properties: {Schedule: rate(1 day)}}
 """
+)
 CODE = """
 import importlib, os
 module, _, name = os.environ["APP"].partition(":")
@@ -276,13 +272,14 @@ def test_another_aws_may_be_used(small: Path, tmp_path: Path, started: Started) 
         SMALL + "  Other: {Type: AWS::SQS::Queue, Properties: {QueueName: other}}\n"
         "  Table: {Type: AWS::DynamoDB::Table, Properties: {BillingMode: PAY_PER_REQUEST, TableName: other,"
         " KeySchema: [{AttributeName: pk, KeyType: HASH}],"
-        " AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]}}\n"
+        " AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]}}\n  Topic: {Type: AWS::SNS::Topic}\n"
     )
     # Twice: what is there already is taken as it is.
     for _ in range(2):
         with gateway(tmp_path / "log", str(small), "--endpoint-url", started.aws) as running:
             assert "Starting DynamoDB" not in "\n".join(running.lines)
             assert httpx.get(running.url, trust_env=False).status_code == 200
+            assert "topic, rule or notification; not made in another AWS" in (tmp_path / "log").read_text()
     assert "other" in started.client("dynamodb").list_tables()["TableNames"]
     started.client("dynamodb").delete_table(TableName="other")
 

@@ -13,11 +13,12 @@ from websockets.asyncio.client import connect
 from gateway.clock import Clock
 from gateway.console import Console
 from gateway.credentials import Credentials
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.pool import Functions, Pool, environment
-from gateway.functions.worker import FunctionFailed
 from gateway.journal import Entry, Journal, Logged
+from gateway.options import Options
 from gateway.reload import Reloader
-from gateway.run import Options, running
+from gateway.run import running
 from gateway.settings import Settings
 from gateway.template.specs import FunctionSpec
 from tests.gateway.test_command import SMALL
@@ -125,7 +126,10 @@ async def test_what_is_watched_and_what_is_not(tmp_path: Path) -> None:
         reloaded.put_nowait(functions)
 
     folders = {"First": [root / "a"], "Second": [root / "b", root / "a"], "Third": [root / "nowhere"]}
-    reloader = Reloader(folders, template, reload, Console(io.StringIO(), err))
+    nested = root / "nested" / "child.yaml"
+    nested.parent.mkdir()
+    nested.write_text("one")
+    reloader = Reloader(folders, [template, nested], reload, Console(io.StringIO(), err))
     reloader.start()
     try:
         async with asyncio.timeout(20):
@@ -147,6 +151,9 @@ async def test_what_is_watched_and_what_is_not(tmp_path: Path) -> None:
             assert await reloaded.get() == ["First", "Second"]
             edit(template, "one", "two")
             while "template.yaml has changed: restart" not in err.getvalue():
+                await asyncio.sleep(0.02)
+            edit(nested, "one", "two")
+            while "child.yaml has changed: restart" not in err.getvalue():
                 await asyncio.sleep(0.02)
             (root / "a" / "requirements.txt").write_text("x")
             while "requirements.txt has changed: restart" not in err.getvalue():

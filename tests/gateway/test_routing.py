@@ -1,7 +1,8 @@
 import pytest
 
-from gateway.routing import match_http, select_route, selected_key
+from gateway.routing import match_http, select_route
 from gateway.template.specs import HttpRoute, WebSocketRoute, WebSocketSpec
+from gateway.websocket.selection import selected_key
 from gateway.websocket.targets import FunctionTarget
 
 ROUTES = [
@@ -27,6 +28,12 @@ ROUTES = [
         ("$request.body.action", "{}", None),
         ("$request.body.action", "2", None),
         ("$request.body.action", "no json", None),
+        ("${request.body.service}/${request.body.action}", '{"service":"chat","action":"join"}', "chat/join"),
+        ("${request.body.action}-${request.body.none}", '{"action":"join"}', "join-"),
+        ("v$request.body.version", '{"version":2}', "v2"),
+        ("\\$${request.body.action}", '{"action":"default"}', "$default"),
+        ("${request.body.service}/${request.body.action}", "no json", None),
+        ("action", '{"action":"join"}', "action"),
     ],
 )
 def test_route_selection(selection: str, text: str, key: str | None) -> None:

@@ -4,12 +4,14 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.settings import Settings
 from gateway.sigv4 import SignatureRefused, Signatures, SignedRequest
@@ -102,6 +104,31 @@ def test_the_users_own_headers_and_query_are_signed_too() -> None:
     assert refusal(changed(request, "X-Own", "c")).error_type == "InvalidSignatureException"
 
 
+_WORDS = st.text("abcXYZ019-_.~ =%+/@:;é,", max_size=12)
+
+
+@settings(deadline=None)  # botocore's first signature loads much
+@given(
+    path=st.lists(_WORDS.map(lambda word: quote(word, safe="@=~")), min_size=1, max_size=4),
+    query=st.lists(st.tuples(_WORDS, _WORDS), max_size=3),
+    headers=st.dictionaries(
+        st.sampled_from(["X-Own", "x-own-too", "Content-Type", "X-Amz-Content-SHA256"]),
+        st.text("abc  ,;=\t19", max_size=12),
+    ),
+    body=st.binary(max_size=40),
+)
+def test_whatever_botocore_signs_is_taken(
+    path: list[str], query: list[tuple[str, str]], headers: dict[str, str], body: bytes
+) -> None:
+    if "X-Amz-Content-SHA256" in headers:
+        headers["X-Amz-Content-SHA256"] = hashlib.sha256(body).hexdigest()
+    url = f"http://127.0.0.1:3000/{'/'.join(path)}" + (f"?{urlencode(query)}" if query else "")
+    request = signed(url, body=body, headers=headers)
+    assert checker().check(request) == "local"
+    refusal(replace(request, method="PUT"))
+    refusal(replace(request, path=f"{request.path}x"))
+
+
 # ---- what is wrong
 
 
@@ -130,6 +157,11 @@ def test_the_users_own_headers_and_query_are_signed_too() -> None:
             "The request signature we calculated does not match",
         ),
         (lambda: changed(signed(), "Host", "other"), "InvalidSignatureException", "The request signature"),
+        (
+            lambda: changed(signed(), "Authorization", signed().header("authorization")[:-1] + "é"),
+            "InvalidSignatureException",
+            "The request signature",
+        ),
         (
             lambda: signed(region="eu-west-1"),
             "InvalidSignatureException",

@@ -1,14 +1,18 @@
 """Templates as strangers write them, run as they are."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from gateway.journal import Called
+from gateway.testing import Gateway, Refused
 from tests.gateway.conftest import ROOT, Started, gateway
 
 TEMPLATES = ROOT / "tests" / "templates"
@@ -124,3 +128,89 @@ def test_stores_are_there(tmp_path: Path) -> None:
         client.send("hello")
         assert client.recv(20) == "hello open local-files"
         assert "Not run here" not in started.log.read_text()
+
+
+def test_topics_event_buses_and_buckets_that_tell_functions(tmp_path: Path) -> None:
+    with running(tmp_path, "notified/template.yaml") as started, opened(started, "/live") as client:
+        for said, expected in (
+            ("topic", "topic said topic"),
+            ("letter", "letter"),
+            ("bus", "Said Z"),
+            ("bucket", "txt"),
+        ):
+            client.send(said)
+            assert client.recv(10) == expected
+        client.send("short")
+        assert re.fullmatch("short for [A-Za-z0-9_-]{15}=", str(client.recv(10)))
+        log = started.log.read_text()
+        assert "Not run here: ByMail (subscription by email of nobody@example.com; nothing is sent there)" in log
+        assert log.count("Not run here") == 1
+
+
+def test_a_user_pool_of_the_templates_own() -> None:
+    with Gateway(TEMPLATES / "pool" / "template.yaml") as gateway:
+        with gateway.connect("/live") as client:
+            client.send("which?")
+            ids = json.loads(client.receive())
+        cognito = gateway.boto3("cognito-idp")
+        person = {"UserPoolId": ids["POOL"], "Username": "ann"}
+        cognito.admin_create_user(**person, TemporaryPassword="Secret-1-secret")
+        cognito.admin_set_user_password(**person, Password="Secret-2-secret", Permanent=True)
+        asked = {"USERNAME": "ann", "PASSWORD": "Secret-2-secret"}
+        answer = cognito.admin_initiate_auth(
+            UserPoolId=ids["POOL"], ClientId=ids["CLIENT"], AuthFlow="ADMIN_USER_PASSWORD_AUTH", AuthParameters=asked
+        )
+        token = answer["AuthenticationResult"]["IdToken"]
+        for path in ("/me", "/_apis/Rest/prod/me"):
+            assert httpx.get(gateway.url + path, trust_env=False).status_code == 401
+            response = httpx.get(gateway.url + path, headers={"Authorization": token}, trust_env=False)
+            assert (response.status_code, response.text) == (200, "ann")
+
+
+def test_services_without_a_function_between() -> None:
+    with Gateway(TEMPLATES / "direct" / "template.yaml") as gateway:
+        with gateway.connect("/live") as client:
+            (item,) = gateway.table("Connections").items
+            client.send({"action": "who", "table": "local-Connections"})
+            assert client.receive() == f"you are {item['id']}"
+            client.send({"action": "who", "table": "none-of-this-name"})
+            assert client.receive() == "no such table"
+            client.send({"action": "say", "text": "late"})
+            assert client.receive() == "said: late"
+        gateway.journal.wait_for(lambda entry: isinstance(entry, Called) and entry.operation == "DeleteItem")
+        assert gateway.table("Connections").items == []
+
+
+def test_nested_stacks(tmp_path: Path) -> None:
+    with running(tmp_path, "nested/template.yaml") as started:
+        assert started.lines[-2].endswith("/live  Realtime/Api")
+        with opened(started, "/live") as client:
+            client.send("what were you given?")
+            assert client.recv(10) == "hello+Shared local-Realtime 256 local-Realtime-MessageFunction"
+            client.send("audit")
+            assert client.recv(10) == "audited: audit"
+        log = started.log.read_text()
+        named = [line for line in log.splitlines() if line.startswith("Not run here")]
+        where = "nested stack whose template is not on this machine"
+        assert named == [
+            f"Not run here: Published ({where}: arn:aws:serverlessrepo:us-east-1:123456789012:applications/somebodys)",
+            f"Not run here: Remote ({where}: https://s3.amazonaws.com/templates/vpc.yaml)",
+        ]
+
+
+def test_two_apis_whose_stages_have_one_name() -> None:
+    with Gateway(TEMPLATES / "two" / "template.yaml") as gateway:
+        first, second = (api.spec.api_id for api in gateway.running.websocket_apis)
+        told = [address for address, _ in gateway.running.addresses()]
+        assert [address.partition("127.0.0.1:")[2].partition("/")[2] for address in told] == [
+            "prod",
+            f"_apis/{second}/prod",
+        ]
+        for path, own in (("/prod", first), (f"/_apis/{second}/prod", second), ("/_apis/Second/prod/", second)):
+            with gateway.connect(path) as client:
+                client.send("by the event's domain")
+                assert client.receive() == own
+                client.send(f"https://{own}.execute-api.us-east-1.amazonaws.com/prod")
+                assert client.receive() == own
+        with pytest.raises(Refused):
+            gateway.connect("/_apis/nobody/prod")

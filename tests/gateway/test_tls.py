@@ -76,6 +76,23 @@ async def test_one_port_serves_both(made: Certificate, anyio_backend: Any) -> No
     assert forwarded == ["http", "https"]
 
 
+async def test_a_client_that_keeps_its_connection_and_sleeps_does_not_hold_up_the_end(
+    made: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    def asked(port: int) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+        kept = trusting(made).wrap_socket(plain, server_hostname="127.0.0.1")
+        kept.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.recv(12) == b"HTTP/1.1 404"
+        return kept
+
+    async with serving(made) as (_, port):
+        # Nobody reads from it any more: it does not answer the end of TLS.
+        kept = await asyncio.to_thread(asked, port)
+    assert "graceful shutdown exceeded" not in caplog.text
+    kept.close()
+
+
 async def test_a_close_over_tls_does_not_wait_for_the_client(made: Certificate) -> None:
     async with serving(made) as (small, port):
         async with connect(f"wss://127.0.0.1:{port}/live", ssl=trusting(made), proxy=None) as client:

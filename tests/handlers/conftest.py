@@ -15,6 +15,7 @@ from botocore.awsrequest import AWSResponse
 
 from tests.aws.conftest import stack as stack
 
+APPLICATION = "tests.handlers.application"
 EVENTS = Path(__file__).parents[2] / "events"
 
 
@@ -118,6 +119,22 @@ class Lambda:
         return AWSResponse(request.url, 200 if request.method == "POST" else 204, {}, _Raw())  # type: ignore[arg-type]
 
 
+class Socket:
+    """A client by the functions, for a person of the chat: `call` returns the acknowledgement."""
+
+    heard = ()
+
+    def __init__(self, functions: Lambda, connection_id: str = "L0SM9cOFvHcCIhw=") -> None:
+        self._functions = functions
+        self._id = connection_id
+        functions.connect(connection_id)
+
+    def call(self, event: str, data: Any, /) -> Any:
+        answer = self._functions.frame(f"420{json.dumps([event, data])}", self._id)
+        assert answer
+        return json.loads(answer.removeprefix("430"))[0]
+
+
 class _Raw:
     """An empty body."""
 
@@ -139,7 +156,7 @@ def functions(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterato
     events.register("before-call", functions._count)
     events.register_first("before-send.apigatewaymanagementapi", functions._at_connections)
     # Their wiring happens at import: each test has a process of its own, as far as they can tell.
-    forget = [name for name in sys.modules if name.partition(".")[0] in ("handlers", "chat")]
+    forget = [name for name in sys.modules if name.partition(".")[0] in ("handlers", "chat") or name == APPLICATION]
     for name in forget:
         del sys.modules[name]
     yield functions

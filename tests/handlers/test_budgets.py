@@ -1,40 +1,47 @@
 """What each event may cost in calls of AWS: the bill is made of these."""
 
+import importlib
 import json
+import zlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.handlers.conftest import Lambda, sample
+from tests.chat.person import Invitation, Person
+from tests.handlers.conftest import APPLICATION, Lambda, Socket, sample
 
 OTHERS = 3
 QUERY = "EIO=4&transport=polling"
 
 
 @pytest.fixture
-def room(functions: Lambda) -> str:
-    """A chat room with Ann in it, and three others."""
-    body = json.dumps({"ttl": 600})
+def invitation() -> Invitation:
+    return Invitation()
+
+
+@pytest.fixture
+def ann(functions: Lambda, invitation: Invitation) -> Person:
+    """Ann, who is in a chat room with three others."""
     event = sample("http-create-room")
-    event["body"] = body
-    room: str = json.loads(functions.invoke("http", event)["body"])["room"]
+    event["body"] = json.dumps(invitation.body(ttl=600))
+    assert functions.invoke("http", event)["statusCode"] == 201
     for n in range(OTHERS):
-        functions.connect(f"L0SM9cOFvHcCIh{n}=")
-        join(functions, room, f"L0SM9cOFvHcCIh{n}=")
-    functions.connect()
-    join(functions, room)
+        Person(Socket(functions, f"L0SM9cOFvHcCIh{n}="), invitation, f"{n}").join()
+    ann = Person(Socket(functions, "L0SM9cOFvHcCIhw="), invitation, "Ann")
+    ann.join()
     functions.deliver()
     functions.posts.clear()
     functions.calls.clear()
-    return room
+    return ann
 
 
-def join(functions: Lambda, room: str, connection_id: str = "L0SM9cOFvHcCIhw=") -> dict[str, Any]:
-    answer = functions.frame(f'420["join",{{"room":"{room}","name":"Ann"}}]', connection_id)
-    assert answer
-    values: dict[str, Any] = json.loads(answer.removeprefix("430"))[0]
-    assert values["ok"], values
-    return values
+def said(ann: Person, id: int = 1) -> dict[str, Any]:
+    """Return the frame that says something in her room; the same at each call, but for the packet's id."""
+    return frame(
+        f"42{id}" + json.dumps(["message", {"id": "m1", "body": ann.keys.seal("message", "hi", ann.id, "m1")}])
+    )
 
 
 def frame(text: str) -> dict[str, Any]:
@@ -54,9 +61,9 @@ def test_the_open_packet(functions: Lambda) -> None:
 
 
 def test_joining_a_namespace(functions: Lambda) -> None:
-    """One read; three writes in two calls: the record, and both places in one batch."""
+    """Three writes in two calls, the record and both places in one batch; a read before and one after: is it open?"""
     functions.invoke("connect", sample("connect"))
-    expected = {"GetItem": 1, "UpdateItem": 1, "BatchWriteItem": 1}
+    expected = {"GetItem": 1, "BatchGetItem": 1, "UpdateItem": 1, "BatchWriteItem": 1}
     assert functions.counted("message", sample("message-connect")) == expected
 
 
@@ -65,38 +72,87 @@ def test_pong(functions: Lambda) -> None:
     assert functions.counted("message", sample("message-pong")) == {"UpdateItem": 1}
 
 
-def test_a_chat_message(functions: Lambda, room: str) -> None:
-    """One read, one query a page, two writes; a post for each recipient, and none for the acknowledgement."""
-    cost = functions.counted("message", frame('421["message",{"id":"m1","text":"hi"}]'))
-    assert cost == {"GetItem": 1, "UpdateItem": 1, "PutItem": 1, "Query": 1, "PostToConnection": 1 + OTHERS}
+def test_a_chat_message(functions: Lambda, ann: Person) -> None:
+    """One read, one query a page, two writes, and one for what its author may still say; a post for each recipient.
+
+    None for the acknowledgement. Where frames come through a queue the session rides a write: see test_frames.
+    """
+    cost = functions.counted("message", said(ann))
+    assert cost == {"GetItem": 1, "UpdateItem": 2, "PutItem": 1, "Query": 1, "PostToConnection": 1 + OTHERS}
 
 
-def test_a_chat_message_said_again(functions: Lambda, room: str) -> None:
-    functions.frame('421["message",{"id":"m1","text":"hi"}]')
-    cost = functions.counted("message", frame('422["message",{"id":"m1","text":"hi"}]'))
-    assert cost == {"GetItem": 1, "UpdateItem": 1, "PutItem": 1}
+def test_a_chat_message_said_again(functions: Lambda, ann: Person) -> None:
+    functions.invoke("message", said(ann))
+    assert functions.counted("message", said(ann, 2)) == {"GetItem": 1, "UpdateItem": 2, "PutItem": 1}
 
 
-def test_typing(functions: Lambda, room: str) -> None:
+def test_typing(functions: Lambda, ann: Person) -> None:
     cost = functions.counted("message", sample("message-event"))
     assert cost == {"GetItem": 1, "Query": 1, "PostToConnection": OTHERS}
 
 
-def test_an_event_with_an_acknowledgement_alone(functions: Lambda, room: str) -> None:
-    cost = functions.counted("message", frame('421["message",{"id":"m1"}]'))
-    assert cost == {"GetItem": 1}
+def test_an_event_with_an_acknowledgement_alone(functions: Lambda, ann: Person) -> None:
+    assert functions.counted("message", frame('421["message",{"id":"m1"}]')) == {"GetItem": 1}
 
 
-def test_joining_a_room(functions: Lambda, room: str) -> None:
-    """Head and history of the journal, the connection, the place; the members twice, for the answer and the emit."""
-    functions.connect("L0SM9cOFvHcCIh9=")
-    event = frame(f'420["join",{{"room":"{room}","name":"Bob"}}]')
-    event["requestContext"]["connectionId"] = "L0SM9cOFvHcCIh9="
-    cost = functions.counted("message", event)
-    assert cost == {"GetItem": 2, "UpdateItem": 1, "BatchWriteItem": 1, "Query": 3, "PostToConnection": 1 + OTHERS}
+def test_joining_a_room(functions: Lambda, ann: Person, invitation: Invitation) -> None:
+    """Reads: the connection and the room, each before and after one is in it; its history, the members twice.
+
+    Writes: the count of the address, the connection, the place.
+    """
+    socket = Socket(functions, "L0SM9cOFvHcCIh9=")
+    functions.calls.clear()
+    Person(socket, invitation, "Bob").join()
+    cost = dict(functions.calls)
+    reads = {"GetItem": 3, "BatchGetItem": 1, "Query": 3}
+    assert cost == {**reads, "UpdateItem": 2, "BatchWriteItem": 1, "PostToConnection": 1 + OTHERS}
 
 
-def test_disconnect(functions: Lambda, room: str) -> None:
+def test_what_is_done_with_a_message(functions: Lambda, ann: Person) -> None:
+    """Two reads (the connection, the message) and two writes (the message, the rate), and the room is told."""
+    ann.say("teh", "m")
+    told = {"Query": 1, "PostToConnection": 1 + OTHERS}
+    acts: list[Callable[[], Any]] = [
+        lambda: ann.edit("m", "the", 1),
+        lambda: ann.react("m", "👍"),
+        lambda: ann.ask("delete", id="m", rev=2),
+    ]
+    for act in acts:
+        assert asked(functions, act) == {"GetItem": 2, "UpdateItem": 2, **told}
+    assert asked(functions, lambda: ann.ask("history")) == {"GetItem": 1, "Query": 1}
+
+
+def test_seen(functions: Lambda, ann: Person) -> None:
+    """Who is in the room is looked up before it is told, so that it goes to nobody else."""
+    assert asked(functions, lambda: ann.ask("seen", seq=1, to=[])) == {"GetItem": 1, "Query": 2}
+
+
+def test_files(functions: Lambda, ann: Person) -> None:
+    """A chunk: the connection, whether it is somebody else's, the room's end; the chunk, the rate. Four in one read."""
+    chunk = {"GetItem": 2, "BatchGetItem": 1, "PutItem": 1, "UpdateItem": 1}
+    for index in range(4):
+        asking = partial(ann.ask, "upload", file="f" * 16, index=index, count=4, data="x" * 29_000)
+        assert asked(functions, asking) == chunk
+    fetching = partial(ann.ask, "fetch", file="f" * 16, index=0, count=4)
+    assert asked(functions, fetching) == {"GetItem": 1, "BatchGetItem": 1}
+
+
+def test_what_the_owner_does(functions: Lambda, ann: Person, invitation: Invitation) -> None:
+    """Reads: the connection, the room; who is in it, for the lock and to be told. One write."""
+    olga = Person(Socket(functions, "L0SM9cOFvHcCIh9="), invitation, "Olga", owns=True)
+    olga.join()
+    cost = {"GetItem": 2, "UpdateItem": 1, "Query": 2, "PostToConnection": 2 + OTHERS}
+    assert asked(functions, lambda: olga.ask("lock", locked=True)) == cost
+
+
+def asked(functions: Lambda, act: Callable[[], Any]) -> dict[str, int]:
+    """Return the calls that something costs."""
+    functions.calls.clear()
+    act()
+    return dict(functions.calls)
+
+
+def test_disconnect(functions: Lambda, ann: Person) -> None:
     """One call that reads the record and claims it; a batch for the places, one for the record; the leave notice."""
     cost = functions.counted("disconnect", sample("disconnect"))
     assert cost.pop("PostToConnection") == OTHERS
@@ -104,9 +160,83 @@ def test_disconnect(functions: Lambda, room: str) -> None:
     assert cost == {"UpdateItem": 1, "BatchWriteItem": 2}
 
 
-def test_a_silent_minute(functions: Lambda, room: str) -> None:
-    """The heartbeat reads its four shards, whoever is connected, and when it ran before; and writes that it ran."""
-    assert functions.counted("heartbeat", sample("heartbeat")) == {"Query": 4, "GetItem": 1, "PutItem": 1}
+def test_a_silent_minute(functions: Lambda, ann: Person) -> None:
+    """The heartbeat reads its four shards, whoever is connected, the agenda, and its last runs; and writes them."""
+    assert functions.counted("heartbeat", sample("heartbeat")) == {"Query": 4 + 1, "GetItem": 1, "PutItem": 1}
+
+
+class TestCalls:
+    """What the server's own calls cost a handler, beside the read of the connection."""
+
+    @pytest.fixture
+    def calls(self, functions: Lambda, monkeypatch: pytest.MonkeyPatch) -> Lambda:
+        """An application of one call an event, whose client is connected, and a journal with three entries."""
+        monkeypatch.setenv("APP", f"{APPLICATION}:sio")
+        functions.connect()
+        functions.frame('42["create",3]')
+        return functions
+
+    def cost(self, calls: Lambda, event: str, *args: Any) -> tuple[dict[str, int], Any]:
+        """Return what an event costs beside the read of the connection, and its acknowledgement."""
+        calls.calls.clear()
+        answer = calls.frame(f"420{json.dumps([event, *args])}")
+        calls.calls.subtract({"GetItem": 1})
+        assert answer
+        return dict(+calls.calls), (json.loads(answer.removeprefix("430")) or [None])[0]
+
+    def test_the_journal(self, calls: Lambda) -> None:
+        assert self.cost(calls, "change", 1) == ({"GetItem": 1, "UpdateItem": 1}, {"n": 1})
+        assert self.cost(calls, "change", 1) == ({"GetItem": 1}, {"n": 1}), "nothing changes"
+        assert self.cost(calls, "rewrite", 1) == ({"GetItem": 1, "UpdateItem": 1}, {"n": 1})
+        assert self.cost(calls, "rewrite", 1) == ({"GetItem": 1}, {"n": 1})
+
+    def test_values(self, calls: Lambda) -> None:
+        """The journal's end is read: a value ends with it."""
+        names = [f"file/{n}" for n in range(4)]
+        for name in names:
+            assert self.cost(calls, "store", name)[0] == {"GetItem": 1, "PutItem": 1}
+        assert self.cost(calls, "load", *names) == ({"BatchGetItem": 1}, 4)
+        assert self.cost(calls, "discard", *names)[0] == {"BatchWriteItem": 1}
+        assert self.cost(calls, "load", *names) == ({"BatchGetItem": 1}, 0)
+
+    def test_the_end_of_a_room(self, calls: Lambda) -> None:
+        """The head, and a query of each partition with a batch for 25 items; again without any."""
+        calls.frame('42["create",33]')
+        for n in range(20):
+            calls.frame(f'42["store","{n}"]')
+        shards = {zlib.crc32(f"{n}".encode()) % 4 for n in range(20)}
+        deletes = {"DeleteItem": 1, "Query": 5, "BatchWriteItem": 2 + len(shards)}
+        assert self.cost(calls, "delete")[0] == deletes
+        assert self.cost(calls, "delete")[0] == {"DeleteItem": 1, "Query": 5}
+
+    def test_limits(self, calls: Lambda) -> None:
+        assert self.cost(calls, "allow", 1) == ({"UpdateItem": 1}, 0)
+        cost, wait = self.cost(calls, "allow", 1)
+        assert cost == {"UpdateItem": 1}
+        assert 0 < wait <= 3_600
+        assert self.cost(calls, "allow", 0) == ({}, 0)
+
+    def test_functions_called_later(self, calls: Lambda, caplog: pytest.LogCaptureFixture) -> None:
+        """One write to note it; the heartbeat puts up to ten into the queue, and strikes them out."""
+        for name in ("tea", "fails"):
+            assert self.cost(calls, "at", name)[0] == {"BatchWriteItem": 1}
+        silent = {"Query": 4 + 1, "GetItem": 1, "PutItem": 1}
+        due = {**silent, "SendMessageBatch": 1, "BatchWriteItem": 1}
+        assert calls.counted("heartbeat", sample("heartbeat")) == due
+        application = importlib.import_module(APPLICATION)
+        assert application.called == []
+        calls.calls.clear()
+        calls.deliver()
+        assert sorted(application.called) == [("fails",), ("tea",)]
+        assert calls.calls["BatchWriteItem"] == 1, "the one that failed is noted again"
+        assert "failed, and is called again" in caplog.text
+        assert calls.counted("heartbeat", sample("heartbeat")) == due
+        calls.deliver()
+        assert application.called.count(("fails",)) == 2
+
+    def test_a_session(self, calls: Lambda) -> None:
+        assert self.cost(calls, "save", 1)[0] == {"UpdateItem": 1}
+        assert self.cost(calls, "saved") == ({}, {"n": 1})
 
 
 class TestPolling:
@@ -162,34 +292,35 @@ class TestRecovery:
     """The same where clients may come back to their sockets: the events that are kept cost a write."""
 
     @pytest.fixture
-    def recovering(self, functions: Lambda, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    def recovering(self, functions: Lambda, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Person:
         monkeypatch.setenv("RECOVERY_WINDOW", "120")
-        room: str = request.getfixturevalue("room")
-        return room
+        monkeypatch.setattr("server.recovery.SETTLED", 60_000)  # on a slow machine an event is late, which is written
+        ann: Person = request.getfixturevalue("ann")
+        return ann
 
     def test_joining_a_namespace(self, functions: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RECOVERY_WINDOW", "120")
         functions.invoke("connect", sample("connect"))
-        expected = {"GetItem": 1, "UpdateItem": 1, "BatchWriteItem": 1}
+        expected = {"GetItem": 1, "BatchGetItem": 1, "UpdateItem": 1, "BatchWriteItem": 1}
         assert functions.counted("message", sample("message-connect")) == expected
 
-    def test_a_chat_message(self, functions: Lambda, recovering: str) -> None:
+    def test_a_chat_message(self, functions: Lambda, recovering: Person) -> None:
         """No more than without: history and recovery are one write."""
-        cost = functions.counted("message", frame('421["message",{"id":"m1","text":"hi"}]'))
-        assert cost == {"GetItem": 1, "UpdateItem": 1, "PutItem": 1, "Query": 1, "PostToConnection": 1 + OTHERS}
+        cost = functions.counted("message", said(recovering))
+        assert cost == {"GetItem": 1, "UpdateItem": 2, "PutItem": 1, "Query": 1, "PostToConnection": 1 + OTHERS}
         assert all('"message"' in text and text.endswith('"]') for _, text in functions.posts), "with its offset"
 
-    def test_typing(self, functions: Lambda, recovering: str) -> None:
+    def test_typing(self, functions: Lambda, recovering: Person) -> None:
         """It is volatile, and not kept."""
         cost = functions.counted("message", sample("message-event"))
         assert cost == {"GetItem": 1, "Query": 1, "PostToConnection": OTHERS}
 
-    def test_an_event_to_a_room(self, functions: Lambda, recovering: str) -> None:
+    def test_an_event_to_a_room(self, functions: Lambda, recovering: Person) -> None:
         """The leave notice is kept."""
         cost = functions.counted("message", frame('421["leave",{}]'))
         assert cost == {"GetItem": 1, "Query": 1, "UpdateItem": 1, "BatchWriteItem": 2, "PostToConnection": OTHERS}
 
-    def test_disconnect(self, functions: Lambda, recovering: str) -> None:
+    def test_disconnect(self, functions: Lambda, recovering: Person) -> None:
         """What is kept of a socket goes with the batch that frees its places."""
         cost = functions.counted("disconnect", sample("disconnect"))
         assert cost.pop("PostToConnection") == OTHERS

@@ -9,7 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.handlers.conftest import Lambda, sample
+from tests.chat.person import Invitation, Person
+from tests.handlers.conftest import APPLICATION, Lambda, sample
 
 ANN, BOB = "L0SM9cOFvHcCIhw=", "L0SM9cOFvHcCIh0="
 
@@ -63,6 +64,21 @@ class Frames:
         assert self.functions.invoke("connect", sample("connect", connectionId=connection_id)) == {"statusCode": 200}
         assert self.take(self.record(connection_id, "40")) == []
         self.functions.posts.clear()
+
+
+class Asked:
+    """A client whose frames come through the queue, for a person of the chat: `call` returns the acknowledgement."""
+
+    heard = ()
+
+    def __init__(self, frames: Frames, connection_id: str) -> None:
+        self._frames, self._id = frames, connection_id
+
+    def call(self, event: str, data: Any, /) -> Any:
+        self._frames.functions.posts.clear()
+        assert self._frames.take(self._frames.record(self._id, f"420{json.dumps([event, data])}")) == []
+        (answer,) = [text for text in text_of(self._frames.functions.posts, self._id) if text.startswith("430")]
+        return json.loads(answer.removeprefix("430"))[0]
 
 
 @pytest.fixture
@@ -203,7 +219,7 @@ class TestBudgets:
 
     def test_joining_a_namespace(self, frames: Frames) -> None:
         frames.functions.invoke("connect", sample("connect"))
-        expected = {"GetItem": 1, "UpdateItem": 1, "BatchWriteItem": 1, "PostToConnection": 1}
+        expected = {"GetItem": 1, "BatchGetItem": 1, "UpdateItem": 1, "BatchWriteItem": 1, "PostToConnection": 1}
         assert frames.cost(frames.record(ANN, "40")) == expected
 
     def test_an_event(self, frames: Frames) -> None:
@@ -211,6 +227,31 @@ class TestBudgets:
         frames.connect(ANN)
         cost = frames.cost(frames.record(ANN, '420["message",{"id":"m1"}]'))
         assert cost == {"GetItem": 1, "UpdateItem": 1, "PostToConnection": 1}
+
+    def test_a_chat_message(self, frames: Frames) -> None:
+        """What its author may still say is in the session: one write less than where frames come as they do."""
+        invitation = Invitation()
+        event = sample("http-create-room")
+        event["body"] = json.dumps(invitation.body(ttl=600))
+        assert frames.functions.invoke("http", event)["statusCode"] == 201
+        frames.connect(ANN)
+        ann = Person(Asked(frames, ANN), invitation, "Ann")
+        ann.join()
+        frames.functions.calls.clear()
+        ann.say("hi")
+        cost = {"GetItem": 1, "UpdateItem": 2, "PutItem": 1, "Query": 1, "PostToConnection": 2}
+        assert dict(frames.functions.calls) == cost, (
+            "the number and that it was handled; the message; to her, and the answer"
+        )
+
+    def test_an_event_that_saves_a_session(self, frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It rides the same write."""
+        monkeypatch.setenv("APP", f"{APPLICATION}:sio")
+        frames.connect(ANN)
+        cost = frames.cost(frames.record(ANN, '420["save",7]'))
+        assert cost == {"GetItem": 1, "UpdateItem": 1, "PostToConnection": 1}
+        frames.take(frames.record(ANN, '421["saved"]'))
+        assert text_of(frames.functions.posts, ANN)[-1] == '431[{"n":7}]'
 
     def test_pong(self, frames: Frames) -> None:
         frames.connect(ANN)

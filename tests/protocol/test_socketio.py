@@ -334,7 +334,7 @@ def test_packets_that_are_wrong(text: str, reason: str) -> None:
     assert len(str(caught.value)) < 150
 
 
-@pytest.mark.parametrize("name", RESERVED_EVENTS)
+@pytest.mark.parametrize("name", sorted(RESERVED_EVENTS))
 def test_reserved_events(name: str) -> None:
     for text in (f'2["{name}"]', f'51-["{name}",{slot(0)}]'):
         with pytest.raises(ProtocolError, match=f"reserved event name {name}"):

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from tests.chat.person import Invitation, Person
 from tests.e2e.processes import PythonClient, until
 from tests.sam.conftest import Remote
 from tests.sam.machines import EVENTS, request
@@ -12,33 +13,28 @@ from tests.sam.machines import EVENTS, request
 pytestmark = [pytest.mark.sam, pytest.mark.timeout(300)]
 
 
-def has_heard(client: PythonClient, event: str, count: int) -> bool:
-    return [kind for kind, *_ in client.heard].count(event) == count
-
-
 def test_two_people_talk_in_containers(remote: Remote) -> None:
     url = remote.gateway.url
-    status, _, body = request(f"{url}/api/rooms", "POST", {"title": "Tea", "ttl": 600})
-    assert status == 201
-    room = json.loads(body)
+    room = Invitation(url)
+    assert room.create(title="Tea", ttl=600)["room"] == room.room
 
-    pia = PythonClient(url, "/live/")
-    assert pia.call("join", {"room": room["room"], "name": "Pia"})["ok"]
-    noah = PythonClient(url, "/live/")
-    members = noah.call("join", {"room": room["room"], "name": "Noah"})["members"]
-    assert {member["name"] for member in members} == {"Pia", "Noah"}
-    until(partial(has_heard, pia, "joined", 1), "Pia sees Noah join")
+    client = PythonClient(url, "/live/")
+    pia = Person(client, room, "Pia")
+    pia.join()
+    noahs = PythonClient(url, "/live/")
+    noah = Person(noahs, room, "Noah")
+    assert noah.names(noah.join()["members"]) == {"Pia", "Noah"}
+    until(partial(pia.knows, noah), "Pia sees Noah join")
 
     for number in range(1, 6):
-        assert pia.call("message", {"id": f"p{number}", "text": f"cup {number}"})["seq"] == number
-    until(partial(has_heard, noah, "message", 5), "five messages")
-    texts = [event[1]["text"] for event in noah.heard if event[0] == "message"]
-    assert sorted(texts) == [f"cup {number}" for number in range(1, 6)]
+        assert pia.say(f"cup {number}")["seq"] == number
+    until(lambda: len(noah.heard) == 5, "five messages")
+    assert sorted(noah.heard) == [(number, f"cup {number}") for number in range(1, 6)]
 
-    noah.close()
-    until(partial(has_heard, pia, "left", 1), "Pia sees Noah leave")
-    assert request(f"{url}/api/rooms/{room['room']}", "DELETE", Authorization=f"Bearer {room['owner_key']}")[0] == 204
-    until(lambda: ["burned", {}] in pia.heard, "the room burns")
+    noahs.close()
+    until(partial(pia.misses, noah), "Pia sees Noah leave")
+    room.burn()
+    until(lambda: ["burned", {}] in client.heard, "the room burns")
 
     ran = "\n".join(remote.functions.lines)
     for handler in ("connect", "message", "disconnect", "http"):

@@ -13,6 +13,9 @@ from typing import Any
 from server.ports import Ports
 from tests.memory import World
 
+STEPS = ("connections", "rooms", "journals", "mailboxes", "packets", "questions", "limits", "agenda", "wire", "queue")
+"""The ports whose calls are steps."""
+
 
 class Schedule:
     """Actors on a world's ports; `run` drives them to their end, and raises what one of them raised."""
@@ -25,10 +28,7 @@ class Schedule:
         self._wakes: dict[threading.Thread, int] = {}
         self._parked = threading.Semaphore(0)
         self._failures: list[BaseException] = []
-        proxies: dict[str, Any] = {
-            name: _Stepping(getattr(world.ports, name), name, self)
-            for name in ("connections", "rooms", "journals", "mailboxes", "packets", "questions", "wire", "queue")
-        }
+        proxies: dict[str, Any] = {name: _Stepping(getattr(world.ports, name), name, self) for name in STEPS}
         self.ports: Ports = replace(world.ports, sleep=self.sleep, **proxies)
 
     def run(self, *actors: Callable[[], None]) -> None:

@@ -1,14 +1,17 @@
 """What fails half way: nothing of it stays, and what comes after is in its order."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
+from server.engine import BEAT_PERIOD
 from server.exceptions import ConnectionRefusedError
 from server.ports import Unavailable
+from server.records import Membership
 from tests.server.rig import Poller, Rig
-from tests.server.test_recovery import Person, later
+from tests.server.test_recovery import Person, another, later
 
 
 class TestUnavailable:
@@ -90,8 +93,32 @@ class TestHandOver:
         assert not person.recovered
         assert [each for each in rig.world.connections.records if each.startswith("~")] == []
 
-    @pytest.mark.parametrize("fault", ["move", "rehome"])
-    def test_one_that_fails_closes_the_connection(self, rig: Rig, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_doubtful_return_leaves_places(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The heartbeat frees them, if the table does not take it at once."""
+        person = Person(rig)
+        sid = person.sid
+        later(rig)
+        rig.sio.emit("a")
+        another(rig).emit("b")
+        person.hear(loses=1)
+        person.drop()
+        leave = rig.world.rooms.leave
+
+        def throttled(places: Iterable[Membership]) -> None:
+            monkeypatch.setattr(rig.world.rooms, "leave", leave)
+            raise Unavailable("throttled")
+
+        monkeypatch.setattr(rig.world.rooms, "leave", throttled)
+        person.come_back()
+        assert person.sid not in ("", sid)
+        for _ in range(2):
+            rig.world.clock += BEAT_PERIOD + 1
+            rig.engine.receive(person.client.id, "3", rig.world.deadline)
+            rig.engine.beat(rig.world.deadline)
+        assert {member.sid for room in rig.world.rooms.items.values() for member in room.values()} == {person.sid}
+        assert set(rig.world.connections.records) == {person.client.id}
+
+    def test_one_that_fails_closes_the_connection(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         """And the next one finds the socket as it was."""
         person = Person(rig)
         sid = person.sid
@@ -104,9 +131,8 @@ class TestHandOver:
         def failing(*_: Any) -> None:
             raise Unavailable("on purpose")
 
-        port: Any = rig.world.mailboxes if fault == "move" else rig.world.rooms
         with monkeypatch.context() as patch:
-            patch.setattr(port, fault, failing)
+            patch.setattr(rig.world.mailboxes, "move", failing)
             client = rig.client()
             client.send(f"40{json.dumps({'pid': person.pid})}")
         assert client.id in rig.world.wire.closed
@@ -114,6 +140,28 @@ class TestHandOver:
         later(rig)
         assert person.come_back() == [["missed"]]
         assert (person.recovered, person.sid) == (True, sid)
+
+    def test_one_whose_places_still_name_its_box(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is found by way of that, while it is there; and whoever finds it gone frees the places."""
+        person = Person(rig)
+        rig.sio.enter_room(person.sid, "room")
+        later(rig)
+        person.drop()
+
+        def failing(*_: Any) -> None:
+            raise Unavailable("on purpose")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(rig.world.rooms, "rehome", failing)
+            person.come_back()
+        assert person.recovered
+        rig.sio.emit("now", room="room")
+        assert person.hear() == [["now"]]
+        later(rig, 60)
+        rig.world.wire.absent.add(person.client.id)
+        rig.sio.emit("gone", room="room")
+        rig.run_queue()
+        assert not rig.world.rooms.items
 
     def test_a_client_that_takes_nothing(self, rig: Rig) -> None:
         person = Person(rig)
@@ -172,10 +220,48 @@ def test_what_was_published_by_half_is_sent_when_its_frame_comes_again(again: bo
     for sid in (bob.sid, carl.sids["/"]):
         rig.sio.enter_room(sid, "room")
     rig.sio.journal("room").append("key", {"text": "x"})  # as far as the function came that died
+    rig.world.clock += 60_000  # else it is sent because it comes again
     rig.engine.receive(ann.id, '420["say"]', rig.world.deadline, 7, again=again)
     assert len(bob.take()) == again
     if again:  # though nobody was polling just then
         assert carl.poll()[-1].startswith('42["said",')
+
+
+def test_what_was_published_by_half_is_sent_when_its_client_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where frames have no order, and over long polling, nobody else does."""
+    rig = Rig(namespaces=["/"])
+    rig.sio.journal("room").create({}, 4_000_000_000)
+    rig.sio.on("say", lambda sid: rig.sio.publish("said", "key", {"text": "x"}, "room") and "ok")
+    ann, bob = rig.client("/"), rig.client("/")
+    rig.sio.enter_room(bob.sid, "room")
+
+    def throttled(*_: Any) -> None:
+        raise Unavailable("throttled")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.world.rooms, "members", throttled)
+        ann.emit("say", id=0)
+    assert (ann.take(), bob.take()) == ([], []), "its client waits in vain, and repeats"
+    ann.emit("say", id=1)
+    assert ann.take() == ['431["ok"]']
+    assert len(bob.take()) == 1
+
+
+def test_a_socket_whose_places_were_taken_though_the_table_said_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is none, and leaves none of them behind: its client tries again, and gets another one."""
+    rig = Rig(namespaces=["/"])
+    client, enter = rig.client(), rig.world.rooms.enter
+
+    def unheard(*where: Any) -> None:
+        enter(*where)
+        raise Unavailable("the answer was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.world.rooms, "enter", unheard)
+        with pytest.raises(Unavailable):
+            client.send("40")
+    assert not rig.world.rooms.items
+    assert client.join()
 
 
 def test_a_connection_that_closes_while_it_joins() -> None:

@@ -33,6 +33,31 @@ def test_the_last_frame_for_the_caller_rides_the_response(rig: Rig) -> None:
     assert answer == '431["answer"]'
 
 
+@pytest.mark.parametrize(("number", "own"), [(0, 1), (1, 2)])  # a route response; the queue, where nothing rides
+def test_who_asked_is_answered_after_the_others(
+    rig: Rig, number: int, own: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So what one does, having the answer, reaches nobody before what the answer was about."""
+    order: list[str] = []
+    post = rig.world.wire.post
+
+    @rig.sio.event
+    def ask(sid: str) -> str:
+        rig.sio.emit("news")
+        return "answer"
+
+    client, *others = crowd(rig, 40)
+
+    def noted(connection_id: str, frame: str) -> None:
+        post(connection_id, frame)
+        order.append(connection_id)
+
+    monkeypatch.setattr(rig.world.wire, "post", noted)
+    rig.engine.receive(client.id, '421["ask"]', rig.world.deadline, number)
+    assert set(order[: len(others)]) == {other.id for other in others}
+    assert order[len(others) :] == [client.id] * own
+
+
 def test_no_answer_overtakes_a_frame_that_could_not_be_sent(rig: Rig) -> None:
     @rig.sio.event
     def ask(sid: str) -> str:

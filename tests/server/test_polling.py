@@ -266,6 +266,14 @@ class TestPost:
         assert heard == ["client disconnect"]
         assert refusal(lambda: client.post("3")) == (400, 1)
 
+    def test_both_sides_say_goodbye_at_once(self, rig: Rig) -> None:
+        """The client then closes the session, and finds it there."""
+        client = Poller(rig, "/")
+        rig.sio.disconnect(client.sids["/"])
+        client.post("41")
+        client.post("1")
+        assert not rig.world.connections.records
+
     def test_a_disconnect_packet_leaves_the_session_open(self, rig: Rig) -> None:
         client = Poller(rig, "/")
         client.post("41")

@@ -275,7 +275,7 @@ class TestFromOutside:
         assert not heard
         ((group, _),) = rig.world.queue.jobs
         assert group == client.id, "behind what waits for the connection"
-        assert rig.world.queue.parsed() == [Disconnect("/", (client.sid,))]
+        assert rig.world.queue.parsed() == [Disconnect(client.id, "/", client.sid)]
         rig.run_queue()
         assert heard == [(client.sid, "server disconnect")]
         assert client.take() == ['42["bye"]', "41"]
@@ -418,15 +418,21 @@ class TestAllSocketsOfARoom:
 class TestPublish:
     def test_once_under_its_number(self, rig: Rig) -> None:
         crowd = Crowd(rig, {"a": "x", "b": ""})
-        rig.sio.journal("x").create({}, rig.world.clock // 1000 + 60)
-        for n, (key, is_new) in enumerate([("k1", True), ("k1", False), ("k2", True)]):
-            entry, appended = rig.sio.publish("said", key, {"text": f"{n}"}, room="x")
-            assert (entry.key, appended) == (key, is_new)
+        rig.sio.journal("x").create({}, rig.world.clock // 1000 + 600)
         at = rig.world.clock
-        assert crowd.clients["a"].take() == [
-            f'42["said",{{"seq":1,"id":"k1","text":"0","at":{at}}}]',
-            f'42["said",{{"seq":2,"id":"k2","text":"2","at":{at}}}]',
-        ]
+        for key, text, is_new in [
+            ("k1", "once", True),
+            ("k1", "once", False),  # the first time may have come to nobody
+            ("k1", "other", False),
+            ("k1", "once", False),  # too late
+            ("k2", "next", True),
+        ]:
+            entry, appended = rig.sio.publish("said", key, {"text": text}, room="x")
+            assert (entry.key, appended) == (key, is_new)
+            rig.world.clock += 25_000
+        first = f'42["said",{{"seq":1,"id":"k1","text":"once","at":{at}}}]'
+        second = f'42["said",{{"seq":2,"id":"k2","text":"next","at":{at + 100_000}}}]'
+        assert crowd.clients["a"].take() == [first, first, second]
         assert crowd.heard() == ""
 
     def test_nothing_is_sent_of_what_is_not_written(self, rig: Rig) -> None:

@@ -5,7 +5,8 @@ https://w3c.github.io/webdriver-bidi/
 
 import json
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,18 +38,20 @@ PREFERENCES = {
 
 
 class Firefox:
-    """One browser with one tab; `directory` takes its profile."""
+    """One browser with one tab; `directory` takes its profile and what is saved."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._stack = ExitStack()
         self._id = 0
+        self._complaints: list[str] = []
 
     def __enter__(self) -> Self:
         assert FIREFOX
-        home = str(self._directory)
-        lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFERENCES.items())
-        (self._directory / "user.js").write_text("".join(lines))
+        home = str(self.directory)
+        preferences = PREFERENCES | {"browser.download.folderList": 2, "browser.download.dir": home}
+        lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
+        (self.directory / "user.js").write_text("".join(lines))
         command = [FIREFOX, "--headless", "--no-remote", "--remote-debugging-port", "0", "--profile", home]
         with ExitStack() as stack:
             process = stack.enter_context(Process(command, env={"HOME": home}))
@@ -56,16 +59,36 @@ class Firefox:
             self._socket = stack.enter_context(connect(f"{line.split()[-1]}/session", max_size=None, proxy=None))
             self._tell("session.new", capabilities={})
             stack.callback(self._tell, "browser.close")
-            [tab] = self._tell("browsingContext.getTree")["contexts"]
-            self._tab = tab["context"]
+            self._tell("session.subscribe", events=["log.entryAdded", "browsingContext.userPromptOpened"])
+            [self._tab] = self.tabs()
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def tabs(self) -> list[str]:
+        """Return the ids of all tabs and windows."""
+        return [tab["context"] for tab in self._tell("browsingContext.getTree")["contexts"]]
+
+    @contextmanager
+    def tab(self) -> Iterator[None]:
+        """Work in another tab for a while; then it is closed."""
+        before, self._tab = self._tab, self._tell("browsingContext.create", type="tab")["context"]
+        try:
+            yield
+        finally:
+            self._tell("browsingContext.close", context=self._tab)
+            self._tab = before
+
+    def complaints(self) -> list[str]:
+        """Return the console's errors and warnings, and scripts' dialogs, since a document was opened."""
+        self.tabs()  # what was said before the answer has come with it
+        return list(self._complaints)
+
     def open(self, url: str) -> None:
         """Load a document into the tab."""
+        self._complaints.clear()
         self._tell("browsingContext.navigate", context=self._tab, url=url, wait="complete")
 
     def evaluate(self, function: str, *arguments: Any) -> Any:
@@ -79,6 +102,10 @@ class Firefox:
         self._id += 1
         self._socket.send(json.dumps({"id": self._id, "method": method, "params": params}))
         while (answer := json.loads(self._socket.recv(PATIENCE))).get("id") != self._id:
-            pass  # an event
+            self._note(answer["params"])
         assert answer["type"] == "success", answer
         return answer["result"]
+
+    def _note(self, event: dict[str, Any]) -> None:
+        if event.get("level", "error") in ("error", "warn"):
+            self._complaints.append(event.get("text") or f"dialog: {event['message']}")

@@ -7,6 +7,7 @@
 const EVENTS = { greeting: 1, echoed: 5, question: 1, answered: 2, picture: 2, said: 1, welcome: 1 };
 const PATIENCE = 30_000;
 const PRIVATE = "/private";
+const NOWHERE = "http://127.0.0.1:9";
 
 function within(promise, what) {
   let timer;
@@ -174,6 +175,8 @@ export async function run(client, url, options, tell) {
   await moment();
   const ids = [star, guest].map((person) => person.socket.id);
   const { transport } = manager.engine;
+  const { uri } = manager;
+  manager.uri = NOWHERE; // it tries again, but does not come back before everything was said
   if (transport.ws?.terminate) transport.ws.terminate();
   else manager.engine.close();
   await star.next("disconnect");
@@ -181,6 +184,7 @@ export async function run(client, url, options, tell) {
   await friend.call("say", hall, "missed");
   await friend.call("murmur", hall, "dropped");
   await friend.call("say", [hall, quiet], "missed, too");
+  manager.uri = uri;
   await star.next("connect");
   await guest.next("connect");
   const sockets = [star, guest].map(({ socket }, n) => [socket.recovered ?? false, socket.id === ids[n]]);

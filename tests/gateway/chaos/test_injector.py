@@ -19,8 +19,8 @@ from gateway.chaos.rules import (
     Throttle,
 )
 from gateway.clock import Clock
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.runtime_api import Submit
-from gateway.functions.worker import FunctionFailed
 from gateway.journal import Entry, Injected, Journal, Managed
 from gateway.websocket.connections import ManagementError
 from tests.gateway.websocket.cores import Functions, api, connected, until

@@ -17,12 +17,13 @@ from gateway.console import Console
 from gateway.credentials import Credentials
 from gateway.errors import GatewayError
 from gateway.functions import runtimes
-from gateway.functions.build import build
+from gateway.functions.build import build, rebuild, watched
+from gateway.functions.imports import missing
 from gateway.functions.pool import Pool, environment
 from gateway.functions.requirements import requirement_lines, satisfied
 from gateway.journal import Journal
 from gateway.settings import Settings
-from gateway.template.specs import FunctionSpec
+from gateway.template.specs import FunctionSpec, MakeSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -260,17 +261,165 @@ async def test_a_runtime_of_its_own(bench: Bench) -> None:
         ({"runtime": "provided.al2023"}, "no file bootstrap"),
         ({"runtime": "provided.al2023", "code": "plain"}, "not executable"),
         ({"runtime": "provided.al2023", "code": "foreign"}, "is for another Linux"),
-        ({"runtime": "nodejs22.x", "handler": "app.handler"}, "TypeScript (app.ts); run `sam build`"),
         ({"fault": "function from a container image"}, "container image"),
     ],
 )
 async def test_what_cannot_be_run_is_named(bench: Bench, changes: dict[str, Any], words: str) -> None:
-    bench.write("code/app.ts", "")
     bench.write("plain/bootstrap", "#!/bin/sh")
     bench.write("foreign/bootstrap", "").write_bytes(b"\x7fELF" + bytes(14) + b"\xf3\0")
     (bench.root / "foreign" / "bootstrap").chmod(0o755)
     assert await build([bench.spec(**changes)], bench.unsupported, Console(bench.out), bench.cache) == []
     assert words in bench.unsupported["Fn"]
+
+
+# ---- Makefiles
+
+MAKEFILE = """
+build-Fn:
+\tcp -R src/. $(ARTIFACTS_DIR)
+\t@touch here; echo made here
+build-Tools:
+\tmkdir -p $(ARTIFACTS_DIR)/python
+\tcp tool.py $(ARTIFACTS_DIR)/python
+"""
+
+
+def makes(bench: Bench, name: str = "Fn", code: str = "code", **changes: Path) -> MakeSpec:
+    return MakeSpec(name, bench.root / code, bench.root / code / "Makefile", **changes)
+
+
+async def test_what_has_no_module_is_made_once_and_anew_when_its_source_changes(bench: Bench) -> None:
+    bench.write("code/Makefile", MAKEFILE)
+    source = bench.write("code/src/main.py", f"{HANDLER}return 'first'")
+    spec = bench.spec(make=makes(bench))
+    assert await bench.answer(spec) == "first"
+    # In a copy, and with what make says shown.
+    assert {path.name for path in (bench.root / "code").iterdir()} == {"Makefile", "src"}
+    assert f"Making Fn ({bench.root}/code/Makefile) …" in bench.out.getvalue()
+    assert "  made here\n" in bench.out.getvalue()
+    bench.out.truncate(0)
+    made = await bench.built(spec)
+    assert bench.out.getvalue().count("Making") == 0
+    # Changed code is made anew, where processes look for it; until it can be made, the last stays.
+    assert watched(made) == [bench.root / "code"]
+    console = Console(bench.out, bench.out)
+    source.write_text(f"{HANDLER}return 'the second'")
+    await rebuild([made], console, bench.cache)
+    assert "the second" in (made.code / "main.py").read_text()
+    bench.write("code/Makefile", "build-Fn:\n\t@echo no compiler of it; exit 3\n")
+    await rebuild([made], console, bench.cache)
+    assert "no compiler of it" in bench.out.getvalue()
+    assert "the second" in (made.code / "main.py").read_text()
+    assert [path.name for path in (bench.cache / "make").iterdir()] == [made.code.parent.name]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "handler", "file"),
+    [
+        ("python3.13", "main.handler", "main.py"),
+        ("python3.13", "app.main.handler", "app/main.py"),
+        ("python3.13", "app.handler", "app/__init__.py"),
+        ("nodejs22.x", "dist/app.handler", "dist/app.mjs"),
+        ("provided.al2023", "any", "bootstrap"),
+        ("java21", "any", "any"),
+    ],
+)
+async def test_what_can_run_from_its_source_is_not_made(bench: Bench, runtime: str, handler: str, file: str) -> None:
+    bench.write(f"code/{file}", "").chmod(0o755)
+    bench.write("code/Makefile", "build-Fn:\n\texit 1\n")
+    made = await build([bench.spec(handler, runtime=runtime, make=makes(bench))], {}, Console(bench.out), bench.cache)
+    assert "Making" not in bench.out.getvalue()
+    assert all((spec.code, spec.make) == (bench.root / "code", None) for spec in made)
+
+
+async def test_what_imports_what_only_its_makefile_brings_is_made(bench: Bench) -> None:
+    bench.write("shared/words.py", "word = 'common'")
+    bench.write("code/app/__init__.py", "")
+    bench.write("code/app/main.py", f"from app import part\n{HANDLER}return part.words.word")
+    bench.write("code/app/part.py", "import json, os.path as path\nimport words as words")
+    bench.write("code/Makefile", f"build-Fn:\n\tcp -R app {bench.root}/shared/words.py $(ARTIFACTS_DIR)\n")
+    spec = bench.spec("app.main.handler", make=makes(bench))
+    assert await bench.answer(spec) == "common"
+    (bench.root / "code" / "Makefile").unlink()
+    assert (await bench.built(spec)).code == bench.root / "code"
+
+
+def test_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "layered.py").write_text("import gw_nowhere")
+    (tmp_path / "own" / "__init__.py").write_text("")
+    (tmp_path / "own" / "deep.py").write_text("import gw_nowhere")
+    for text, expected in {
+        "import gw_nowhere": "gw_nowhere",
+        "import os, gw_nowhere.sub as x  # why": "gw_nowhere",
+        "from gw_nowhere import x": "gw_nowhere",
+        "from gw_nowhere import (\n    x,\n)": "gw_nowhere",
+        "from own import deep": "gw_nowhere",
+        "from . import gw_nowhere": "",
+        "import boto3, json\nfrom os import path": "",
+        "import layered": "",
+        "try:\n    import gw_nowhere\nexcept ImportError: pass": "",
+        '"""\nimport gw_nowhere\n"""': "",
+        "def handler():\n    import gw_nowhere": "",
+        "import gw_nowhere\n(": "",
+    }.items():
+        (tmp_path / "main.py").write_text(text)
+        assert missing("main", tmp_path, [tmp_path / "other"]) == expected, text
+
+
+async def test_a_runtime_of_its_own_that_is_made(bench: Bench) -> None:
+    bench.write("code/loop", LOOP)
+    bench.write(
+        "code/Makefile", "build-Fn:\n\tcp loop $(ARTIFACTS_DIR)/bootstrap\n\tchmod +x $(ARTIFACTS_DIR)/bootstrap\n"
+    )
+    handler, folder = await bench.answer(bench.spec("some.handler", runtime="provided.al2023", make=makes(bench)))
+    assert handler == "some.handler"
+    assert Path(folder).is_relative_to(bench.cache)
+
+
+async def test_layers_that_are_made(bench: Bench) -> None:
+    bench.write("code/main.py", f"import tool\n{HANDLER}return tool.name")
+    bench.write("layer/Makefile", MAKEFILE)
+    tool = bench.write("layer/tool.py", "name = 'hammer'")
+    layer = bench.root / "layer"
+    spec = bench.spec(layers=(layer,), layer_makes={layer: makes(bench, "Tools", "layer")})
+    assert await bench.answer(spec) == "hammer"
+    made = await bench.built(spec)
+    assert watched(made) == [bench.root / "code", layer]
+    tool.write_text("name = 'pliers'")
+    await rebuild([made], Console(bench.out), bench.cache)
+    assert "pliers" in (made.layers[0] / "python" / "tool.py").read_text()
+    # What `sam build` made has no Makefile any more.
+    (layer / "Makefile").unlink()
+    assert (await bench.built(spec)).layers == (layer,)
+
+
+async def test_where_a_makefile_runs(bench: Bench) -> None:
+    bench.write("project/make/Makefile", "build-Fn:\n\tpwd > $(ARTIFACTS_DIR)/pwd\n\ttouch $(ARTIFACTS_DIR)/main.py\n")
+    bench.write("project/.git/config", "")
+    for working, expected in (("project/make", bench.cache), ("elsewhere", bench.root / "elsewhere")):
+        bench.write(f"{working}/here", "")
+        make = MakeSpec("Fn", bench.root / "project", bench.root / "project/make/Makefile", bench.root / working)
+        found = Path((await bench.built(bench.spec(make=make))).code.joinpath("pwd").read_text().strip())
+        assert found.is_relative_to(expected)
+
+
+async def test_a_makefile_that_fails_or_is_missing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = bench.spec(make=makes(bench))
+    with pytest.raises(GatewayError, match=r"Fn: its BuildMethod is makefile, and there is no .*code/Makefile"):
+        await bench.built(spec)
+    bench.write("code/Makefile", "build-Fn:\n\t@echo first; echo last; exit 3\n")
+    monkeypatch.setenv("MAKELEVEL", "1")  # it is not that of the make that runs the tests
+    monkeypatch.setenv("MAKEFLAGS", "n")
+    with pytest.raises(
+        GatewayError, match=r"(?s)Fn: make --makefile \S+ build-Fn has failed:\n  first\n  last\n  make: .*3"
+    ):
+        await bench.built(spec)
+    assert list((bench.cache / "make").iterdir()) == []
+    monkeypatch.setenv("PATH", str(bench.root))
+    with pytest.raises(GatewayError, match="no make on the PATH"):
+        await bench.built(spec)
 
 
 # ---- Node's packages
@@ -311,6 +460,67 @@ async def test_packages_of_node(bench: Bench, ending: str) -> None:
     # A second start needs neither the tarball nor npm.
     (bench.root / "gw-shade.tgz").unlink()
     assert await bench.answer(bench.spec(runtime="nodejs22.x")) == "dark"
+
+
+# An esbuild that does not read TypeScript: it writes down what it was asked for.
+ESBUILD = """#!/usr/bin/env node
+const fs = require("fs"), path = require("path")
+const [source, ...options] = process.argv.slice(2)
+const text = fs.readFileSync(source, "utf8")
+if (text.includes("@@")) { console.log("✘ [ERROR] Unexpected @"); process.exit(1) }
+const out = options.find((option) => option.startsWith("--outfile=")).slice(10)
+fs.mkdirSync(path.dirname(out), { recursive: true })
+fs.writeFileSync(out, `exports.handler = async () => [${JSON.stringify(text)}, ${JSON.stringify(options)}]`)
+"""
+
+
+@pytest.fixture
+def bundling(bench: Bench) -> Bench:
+    bench.write("node_modules/.bin/esbuild", ESBUILD).chmod(0o755)
+    return bench
+
+
+async def test_typescript_is_bundled(bundling: Bench) -> None:
+    source = bundling.write("code/src/main.ts", "one")
+    spec = bundling.spec("src/main.handler", runtime="nodejs20.x")
+    text, options = await bundling.answer(spec)
+    assert text == "one"
+    assert {"--bundle", "--platform=node", "--target=node20", "--format=cjs", "--external:@aws-sdk/*"} <= set(options)
+    # Changed code is bundled anew, where processes look for it; what is wrong with it is told.
+    made = await bundling.built(spec)
+    assert (made.source, made.code.is_relative_to(bundling.cache)) == (bundling.root / "code", True)
+    console = Console(bundling.out, bundling.out)
+    source.write_text("two")
+    await rebuild([made], console, bundling.cache)
+    assert "two" in (made.code / "src" / "main.js").read_text()
+    source.write_text("@@")
+    await rebuild([made], console, bundling.cache)
+    assert "main.ts cannot be bundled: ✘ [ERROR] Unexpected @" in bundling.out.getvalue()
+    with pytest.raises(GatewayError, match="cannot be bundled"):
+        await bundling.built(spec)
+
+
+async def test_typescript_as_the_template_says(bundling: Bench) -> None:
+    bundling.write("code/src/deep/entry.ts", "entry")
+    properties = {
+        "EntryPoints": ["src/deep/entry.ts"],
+        "Target": "es2022",
+        "External": ["sharp"],
+        "Loader": [".html=text"],
+        "Define": {"A": "1"},
+        "MainFields": "module,main",
+    }
+    build = {"BuildMethod": "esbuild", "BuildProperties": properties}
+    text, options = await bundling.answer(bundling.spec("entry.handler", runtime="nodejs22.x", build=build))
+    assert text == "entry"
+    asked = {"--target=es2022", "--external:sharp", "--loader:.html=text", "--define:A=1", "--main-fields=module,main"}
+    assert asked <= set(options)
+
+
+async def test_a_module_that_is_there_is_not_bundled(bundling: Bench) -> None:
+    bundling.write("code/main.ts", "@@")
+    bundling.write("code/main.js", "exports.handler = async () => 1")
+    assert await bundling.answer(bundling.spec(runtime="nodejs22.x")) == 1
 
 
 async def test_packages_that_node_cannot_install(bench: Bench) -> None:
@@ -355,6 +565,20 @@ async def test_the_sdk_is_installed_where_code_names_it(
         "@aws-sdk/client-sqs": "^3",
     }
     assert made.packages[0].is_relative_to(bench.cache)
+
+
+@pytest.mark.parametrize(("runtime", "part"), [("nodejs16.x", True), ("nodejs12.x", True), ("nodejs18.x", False)])
+async def test_older_runtimes_have_the_older_sdk(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, part: bool
+) -> None:
+    asked = tmp_path / "asked.json"
+    program = bench.write("bin/npm", f"#!/bin/sh\ncp package.json {asked}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    bench.write("code/main.js", "const S3 = require('aws-sdk/clients/s3')")
+    await bench.built(bench.spec(runtime=runtime))
+    assert asked.exists() is part
+    assert not part or json.loads(asked.read_text())["dependencies"] == {"aws-sdk": "^2"}
 
 
 async def test_a_gateway_that_stops_while_it_installs_leaves_nothing(

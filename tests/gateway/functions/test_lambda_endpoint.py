@@ -17,10 +17,11 @@ import pytest
 from gateway.clock import Clock
 from gateway.console import Console
 from gateway.errors import GatewayError, UsageError
+from gateway.functions.failures import NOT_RUN, FunctionFailed
 from gateway.functions.lambda_endpoint import LambdaEndpoint, RemoteFunction, answer_of
-from gateway.functions.worker import NOT_RUN, FunctionFailed
 from gateway.journal import Journal
-from gateway.run import Options, running
+from gateway.options import Options
+from gateway.run import running
 from gateway.settings import Settings
 from gateway.template.specs import FunctionSpec
 from tests.gateway.test_command import CODE, SMALL

@@ -13,8 +13,9 @@ import pytest
 
 from gateway.clock import Clock
 from gateway.credentials import Credentials
+from gateway.functions import bootstrap
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.pool import Pool, environment
-from gateway.functions.worker import FunctionFailed
 from gateway.journal import Entry, Journal, Logged
 from gateway.settings import Settings
 from gateway.template.specs import FunctionSpec
@@ -41,7 +42,9 @@ Opener = Callable[..., AbstractAsyncContextManager[Pool]]
 @pytest.fixture
 def node(tmp_path: Path, log: Log) -> Opener:
     @asynccontextmanager
-    async def opened(source: str, handler: str = "app.handler", file: str = "", **changes: Any) -> AsyncIterator[Pool]:
+    async def opened(
+        source: str, handler: str = "app.handler", file: str = "", hosts: str = "", **changes: Any
+    ) -> AsyncIterator[Pool]:
         module = file or "app.mjs"
         (tmp_path / module).parent.mkdir(exist_ok=True)
         (tmp_path / module).write_text(source)
@@ -49,7 +52,7 @@ def node(tmp_path: Path, log: Log) -> Opener:
         journal = Journal()
         journal.subscribe(log.read_entry)
         settings = Settings()
-        variables = environment(spec, "http://127.0.0.1:1", None, settings)
+        variables = environment(spec, "http://127.0.0.1:1", None, settings) | {bootstrap.HOSTS: hosts}
         pool = Pool(spec, variables, settings, Clock(), journal, Credentials(), fresh=False)
         try:
             yield pool
@@ -219,3 +222,62 @@ async def test_lines_of_json(node: Opener, log: Log) -> None:
     first, second = map(json.loads, log.getvalue().splitlines())
     assert (first["level"], first["message"], len(first["requestId"])) == ("INFO", {"a": 1}, 36)
     assert (second["level"], second["errorType"], second["errorMessage"]) == ("ERROR", "TypeError", "why")
+
+
+# ---- where requests go
+
+
+async def _served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    host = next(line.split(": ")[1] for line in head if line.lower().startswith("host:"))
+    body = f"{head[0]} {host}".encode()
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
+    await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "https.request({ hostname: 'id.execute-api.aws', path: '/prod?a=1', method: 'GET', agent: new https.Agent() })",
+        "https.request('https://id.execute-api.aws/prod?a=1', { headers: { 'x-a': 'b' } })",
+        "https.get(new URL('https://id.execute-api.aws/prod?a=1'))",
+        "request({ host: 'id.execute-api.aws', path: '/prod?a=1' })",
+    ],
+)
+async def test_an_apis_own_host_leads_to_this_machine(node: Opener, asked: str) -> None:
+    source = f"""
+        import https, {{ request }} from "node:https"
+        export const handler = () => new Promise((resolve, reject) => {{
+          const sent = {asked}
+          sent.on("error", reject).on("response", async (response) => {{
+            const parts = []
+            for await (const part of response) parts.push(part)
+            resolve(`${{Buffer.concat(parts)}} ${{process.env.FLEETING_GATEWAY_HOSTS}}`)
+          }}).end()
+        }})
+    """
+    server = await asyncio.start_server(_served, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, node(source, hosts=f"x.aws,id.execute-api.aws=127.0.0.1:{port}") as pool:
+        assert await call(pool) == "GET /prod?a=1 HTTP/1.1 id.execute-api.aws undefined"
+
+
+@pytest.mark.parametrize("name", ["aws-sdk", "aws-sdk/clients/s3"])
+async def test_the_older_sdk_finds_the_local_aws(node: Opener, tmp_path: Path, name: str) -> None:
+    package = tmp_path / "node_modules" / "aws-sdk"
+    (package / "lib").mkdir(parents=True)
+    (package / "clients").mkdir()
+    (package / "lib" / "core.js").write_text(
+        "exports.config = { update(given) { Object.assign(exports.config, given) } }"
+    )
+    for file in ("index.js", "clients/s3.js"):
+        (package / file).write_text(f"module.exports = require('{'.' if file == 'index.js' else '..'}/lib/core')")
+    source = f"const sdk = require('{name}')\nexports.handler = async () => sdk.config"
+    async with node(source, file="app.js", environment={"AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:2"}) as pool:
+        found = await call(pool)
+    assert found == {
+        "endpoint": "http://127.0.0.1:1",
+        "s3ForcePathStyle": True,
+        "lambda": {"endpoint": "http://127.0.0.1:2"},
+    }

@@ -16,8 +16,9 @@ from gateway.clock import Clock
 from gateway.console import Console
 from gateway.credentials import Credentials
 from gateway.errors import GatewayError
+from gateway.functions import bootstrap
+from gateway.functions.failures import FunctionFailed
 from gateway.functions.pool import Pool, environment
-from gateway.functions.worker import FunctionFailed
 from gateway.journal import Journal
 from gateway.settings import Settings
 from gateway.template.specs import FunctionSpec
@@ -25,7 +26,7 @@ from tests.gateway.conftest import alive
 
 pytestmark = pytest.mark.anyio
 CODE = """
-import os, sys, time
+import os, socket, sys, time
 
 calls = 0
 
@@ -36,6 +37,9 @@ def handler(event, context):
         print(event["print"])
     if "big" in event:
         return "x" * event["big"]
+    if "host" in event:
+        found = socket.getaddrinfo(event["host"], 443, type=socket.SOCK_STREAM)
+        return [found[0][4], "FLEETING_GATEWAY_HOSTS" in os.environ]
     time.sleep(event.get("seconds", 0))
     if "exit" in event:
         os._exit(event["exit"])
@@ -58,14 +62,20 @@ def pool(tmp_path: Path, err: io.StringIO) -> Opener:
 
     @asynccontextmanager
     async def opened(
-        handler: str = "code.handler", *, fresh: bool = False, timeout: float = 2, **changes: Any
+        handler: str = "code.handler",
+        *,
+        fresh: bool = False,
+        timeout: float = 2,
+        concurrency: int | None = None,
+        variables: dict[str, str] | None = None,
+        **changes: Any,
     ) -> AsyncIterator[Pool]:
         settings = replace(Settings(), **changes)
-        spec = FunctionSpec("Fn", "local-Fn", "arn", handler, tmp_path, timeout=timeout)
-        variables = environment(spec, "http://127.0.0.1:1", None, settings)
+        spec = FunctionSpec("Fn", "local-Fn", "arn", handler, tmp_path, timeout=timeout, concurrency=concurrency)
+        complete = environment(spec, "http://127.0.0.1:1", None, settings) | (variables or {})
         journal = Journal()
         journal.subscribe(Console(io.StringIO(), err).show)
-        made = Pool(spec, variables, settings, Clock(), journal, Credentials(), fresh=fresh)
+        made = Pool(spec, complete, settings, Clock(), journal, Credentials(), fresh=fresh)
         try:
             yield made
         finally:
@@ -102,6 +112,17 @@ async def test_load_is_spread_up_to_the_limit_and_waits_beyond(pool: Opener) -> 
     assert len({answer["pid"] for answer in answers}) == 2
 
 
+async def test_what_a_load_leaves_behind_ends_but_for_one_process(pool: Opener) -> None:
+    async with pool(max_workers=3, idle_worker_life=0.3) as made:
+        answers = await asyncio.gather(*(call(made, seconds=0.2) for _ in range(9)))
+        pids = {answer["pid"] for answer in answers}
+        assert len(pids) == 3
+        async with asyncio.timeout(10):
+            while sum(map(alive, pids)) > 1:
+                await asyncio.sleep(0.01)
+        assert (await call(made))["pid"] in pids
+
+
 async def test_load_beyond_the_limit_is_refused_where_that_is_set(pool: Opener) -> None:
     async with pool(max_workers=1, throttle=True) as made:
         await made.prestart()
@@ -110,6 +131,13 @@ async def test_load_beyond_the_limit_is_refused_where_that_is_set(pool: Opener) 
         with pytest.raises(FunctionFailed, match="Rate Exceeded"):
             await second
         await first
+
+
+async def test_a_function_with_no_concurrency_is_switched_off(pool: Opener) -> None:
+    async with pool(concurrency=0) as made:
+        await made.prestart()
+        with pytest.raises(FunctionFailed, match="Rate Exceeded"):
+            await call(made)
 
 
 async def test_a_timeout_kills_the_process(pool: Opener, err: io.StringIO) -> None:
@@ -187,3 +215,9 @@ async def test_the_users_aws_settings_stay_outside(tmp_path: Path, monkeypatch: 
     assert "AWS_PROFILE" not in variables
     assert variables["AWS_ACCESS_KEY_ID"] == "local"
     assert variables["PYTHONPATH"] == f"{tmp_path}{os.pathsep}/apps"
+
+
+async def test_an_apis_own_host_leads_to_this_machine(pool: Opener) -> None:
+    async with pool(variables={bootstrap.HOSTS: "x.aws,id.execute-api.aws=127.0.0.1:3000"}) as made:
+        assert await call(made, host="id.execute-api.aws") == [["127.0.0.1", 3000], False]
+        assert await call(made, host="127.0.0.1") == [["127.0.0.1", 443], False]

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from gateway.ids import api_id
-from gateway.run import Options, running
+from gateway.options import Options
+from gateway.run import running
 from gateway.settings import Settings
 from gateway.template.http_apis import http_apis
 from gateway.template.reader import expand, load
@@ -104,14 +105,13 @@ def test_what_is_not_run_of_an_api_is_named(tmp_path: Path) -> None:
     }
     assert list(specs["Quick"].stages) == ["$default"]
     assert made.unsupported == {
-        "Api GET /jwt": "authorization of a route by JWT; the route is open",
+        "Api GET /jwt": "authorizer J: its issuer is not said; every request is refused",
         "Api POST /queue": "AWS_PROXY integration; there is no such route",
         "Api GET /private": "HTTP_PROXY integration; there is no such route",
         "Api GET /mapped.requestParameters": "mapping of parameters; requests and answers go as they are",
         "Unstaged": "HTTP API without a stage; it has no address",
-        "Rest GET /users": "authorization of a route by COGNITO_USER_POOLS; the route is open",
+        "Rest GET /users": "authorizer Pool: it has 0 user pools; every request is refused",
         "Rest GET /item": "AWS integration; there is no such route",
-        "Url.AuthType": "authorization of a function's URL by AWS_IAM; it is open",
         "Url.InvokeMode": "RESPONSE_STREAM of a function's URL; answers come whole",
     }
 
@@ -169,7 +169,8 @@ def test_methods_that_are_resources_of_their_own(tmp_path: Path) -> None:
     assert routes["GET /rooms/{id}"].authorizer == HttpAuthorizerSpec("Guard", "Fn", "1.0", sources)
     assert routes["OPTIONS /rooms/{id}"].target == HttpMock(204, {"access-control-allow-origin": "*"})
     made.name_the_rest()
-    assert made.unsupported == {"Root": "authorization of a route by AWS_IAM; the route is open"}
+    assert routes["ANY /"].iam
+    assert made.unsupported == {}
 
 
 async def test_every_api_has_an_address() -> None:

@@ -2,21 +2,27 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from gateway.clock import Clock
-from gateway.functions.worker import FunctionFailed
+from gateway.functions.failures import FunctionFailed
 from gateway.http.addresses import Addresses
 from gateway.http.api import HttpApi
 from gateway.http.events import HttpRequest, HttpResponse, is_binary
+from gateway.http.tokens import KeysUnavailable, TokenRefused, Tokens
 from gateway.journal import Entry, Journal, Requested
 from gateway.settings import Settings
-from gateway.template.specs import Cors, HttpAuthorizerSpec, HttpMock, HttpProxy, HttpRoute, HttpSpec
+from gateway.sigv4 import Signatures
+from gateway.template.specs import Cors, HttpAuthorizerSpec, HttpMock, HttpProxy, HttpRoute, HttpSpec, TokenSpec
 from gateway.websocket.events import Headers
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +34,7 @@ CORS = Cors(("https://a.example", "https://*.b"), ("GET", "PUT"), ("x-one",), ("
 class Api:
     """An API at work. `answer(event)` is what every function does; `events` what they were given."""
 
-    def __init__(self, spec: HttpSpec, answer: Any = None, settings: Settings | None = None) -> None:
+    def __init__(self, spec: HttpSpec, answer: Any = None, settings: Settings | None = None, **doors: Any) -> None:
         self.clock = Clock()
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.entries: list[Entry] = []
@@ -36,7 +42,8 @@ class Api:
         self.answer = answer or (lambda event: {"statusCode": 200, "body": "done"})
         journal = Journal()
         journal.subscribe(self.entries.append)
-        self.core = HttpApi(spec, self.submit, settings or Settings(), "host:1", self.clock, journal, self.notes.append)
+        settings = settings or Settings()
+        self.core = HttpApi(spec, self.submit, settings, "host:1", self.clock, journal, self.notes.append, **doors)
 
     def submit(self, function: str, payload: bytes, cause: str) -> asyncio.Future[bytes]:
         event = json.loads(payload)
@@ -50,9 +57,10 @@ class Api:
         return result
 
     async def ask(
-        self, method: str, path: str, headers: Headers | None = None, body: bytes = b"", query: str = ""
+        self, method: str, path: str, headers: Headers | None = None, body: bytes = b"", query: str = "", raw: str = ""
     ) -> HttpResponse:
-        return await self.core.handle(HttpRequest(method, path, query, headers or [], body, "192.0.2.1", 80))
+        request = HttpRequest(method, path, query, headers or [], body, "192.0.2.1", 80, raw_path=raw or path)
+        return await self.core.handle(request)
 
     @property
     def event(self) -> dict[str, Any]:
@@ -480,3 +488,101 @@ def test_addresses() -> None:
         ("http://h/_apis/idsecond/v1/", "Second"),
         ("http://h/_apis/idsecond/v2/", "Second"),
     ]
+
+
+# ---- signatures, tokens, API keys, and what is not run
+
+
+def signatures(now: float) -> Signatures:
+    return Signatures({"local": "secret"}.get, Settings(), lambda: now)
+
+
+def signed(method: str, url: str, service: str, body: bytes = b"") -> Headers:
+    request = AWSRequest(method, url, {"Host": "host:1"}, body)
+    SigV4Auth(Credentials("local", "secret"), service, "us-east-1").add_auth(request)
+    return [(name.lower(), value) for name, value in request.headers.items()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "service", "words", "error"),
+    [
+        ("HTTP", "execute-api", "Forbidden", None),
+        ("REST", "execute-api", "Missing Authentication Token", "MissingAuthenticationTokenException"),
+        ("URL", "lambda", "Forbidden", None),
+    ],
+)
+async def test_a_route_that_asks_for_a_signature(kind: str, service: str, words: str, error: str | None) -> None:
+    form = "1.0" if kind == "REST" else "2.0"
+    spec = HttpSpec("Api", "abc", [HttpRoute("ANY", "/{path+}", "Fn", format=form, iam=True)], kind)
+    api = Api(spec, signatures=signatures(time.time()))
+    refused = await api.ask("GET", "/a b", query="x=1")
+    assert (refused.status, body_of(refused), header(refused, "x-amzn-errortype")) == (403, {"message": words}, error)
+    headers = signed("POST", "http://host:1/a%20b?x=1", service, b"text")
+    assert (await api.ask("POST", "/a b", headers, b"text", "x=1", "/a%20b")).status == 200
+    context = api.event["requestContext"]
+    found = context["identity"] if kind == "REST" else context["authorizer"]["iam"]
+    assert (found["accessKey"], found["userArn"]) == ("local", "arn:aws:iam::123456789012:user/local")
+    assert (await api.ask("POST", "/a b", headers, b"other", "x=1", "/a%20b")).status == 403
+    assert "refused" in api.notes[0]
+    # Where nobody checks signatures, nobody has to sign.
+    assert (await Api(spec).ask("GET", "/a")).status == 200
+
+
+TOKEN = TokenSpec("Jwt", "https://issuer.example", ("app",), scopes=("read",))
+
+
+class Claims(Tokens):
+    """Takes every token for what it says itself."""
+
+    async def check(self, spec: TokenSpec, token: str) -> dict[str, Any]:
+        match token:
+            case "lost":
+                raise KeysUnavailable("no keys")
+            case "narrow":
+                raise TokenRefused(403, "the token has none of the scopes")
+        return {"sub": token, "scope": "read", "exp": 5}
+
+
+async def test_a_route_that_asks_for_a_token() -> None:
+    api = Api(http(HttpRoute("GET", "/", "Fn", authorizer=TOKEN)), tokens=Claims(Settings()))
+    missing = await api.ask("GET", "/")
+    assert (missing.status, body_of(missing)) == (401, {"message": "Unauthorized"})
+    assert header(missing, "www-authenticate") == "Bearer"
+    lost = await api.ask("GET", "/", [("authorization", "lost")])
+    assert (lost.status, api.notes) == (401, ["no keys"])
+    about = 'Bearer scope="read" error="invalid_token" error_description="OIDC discovery endpoint communication error"'
+    assert header(lost, "www-authenticate") == about
+    assert (await api.ask("GET", "/", [("authorization", "narrow")])).status == 403
+    assert (await api.ask("GET", "/", [("authorization", "me")])).status == 200
+    claims = {"sub": "me", "scope": "read", "exp": "5"}
+    assert api.event["requestContext"]["authorizer"] == {"jwt": {"claims": claims, "scopes": ["read"]}}
+
+
+async def test_a_rest_apis_route_that_asks_for_a_pools_token() -> None:
+    pool = replace(TOKEN, cognito=True, sources=("method.request.header.Auth",))
+    spec = HttpSpec("Api", "abc", [HttpRoute("GET", "/", "Fn", format="1.0", authorizer=pool)], "REST", {"prod": {}})
+    api = Api(spec, tokens=Claims(Settings()))
+    refused = await api.ask("GET", "/prod")
+    assert (refused.status, header(refused, "x-amzn-errortype")) == (401, "UnauthorizedException")
+    assert (await api.ask("GET", "/prod", [("auth", "me")])).status == 200
+    claims = {"sub": "me", "scope": "read", "exp": "5"}
+    assert api.event["requestContext"]["authorizer"] == {"claims": claims}
+
+
+async def test_a_route_that_asks_for_a_key() -> None:
+    route = HttpRoute("GET", "/", "Fn", format="1.0", key_required=True)
+    keys = {"prod": {"0123456789": "id"}}
+    api = Api(HttpSpec("Api", "abc", [route], "REST", {"prod": {}, "test": {}}, api_keys=keys))
+    for path, headers, status in (
+        ("/prod", [], 403),
+        ("/prod", [("x-api-key", "other")], 403),
+        ("/prod", [("x-api-key", "0123456789")], 200),
+        ("/test", [("x-api-key", "0123456789")], 403),
+    ):
+        assert (await api.ask("GET", path, headers)).status == status
+
+
+async def test_what_is_guarded_by_something_that_is_not_run_lets_nobody_in() -> None:
+    api = Api(http(HttpRoute("GET", "/", "Fn", closed="something")))
+    response = await api.ask("GET", "/")
+    assert (response.status, body_of(response), api.events) == (403, {"message": "Forbidden"}, [])

@@ -4,25 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gateway.conftest import Started, gateway
+from tests.gateway.conftest import ANSWERED, Started, gateway
 
-TEMPLATE = """
+TEMPLATE = (
+    """
 Transform: AWS::Serverless-2016-10-31
 Resources:
   Api:
     Type: AWS::ApiGatewayV2::Api
     Properties: {Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}
   Stage: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref Api, StageName: test}}
-  Default:
-    Type: AWS::ApiGatewayV2::Route
-    Properties: {ApiId: !Ref Api, RouteKey: $default, Target: !Sub "integrations/${Proxy}",
-      RouteResponseSelectionExpression: $default}
-  Response:
-    Type: AWS::ApiGatewayV2::RouteResponse
-    Properties: {ApiId: !Ref Api, RouteId: !Ref Default, RouteResponseKey: $default}
-  Proxy:
-    Type: AWS::ApiGatewayV2::Integration
-    Properties: {ApiId: !Ref Api, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Fn.Arn}
+"""
+    + ANSWERED
+    + """\
   Fn:
     Type: AWS::Serverless::Function
     Properties:
@@ -47,6 +41,7 @@ Resources:
 Outputs:
   Queue: {Value: !Ref Jobs}
 """
+)
 CODE = """
 import os
 
@@ -69,7 +64,7 @@ def handler(event, context):
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def inspected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     folder = tmp_path_factory.mktemp("inspected")
     (folder / "code").mkdir()

@@ -12,10 +12,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.e2e.clients.firefox import FIREFOX, Firefox
-from tests.e2e.conftest import browser
+from tests.e2e.conftest import browser, chromium
 from tests.gateway.conftest import Started
 
-__all__ = ["browser"]
+__all__ = ["browser", "chromium"]
 
 pytestmark = pytest.mark.browser
 MANY = 1000

@@ -157,6 +157,29 @@ def test_memory_does_not_grow_with_time() -> None:
     assert made.trace(1) is None
 
 
+def test_what_nobody_looks_at_is_counted_and_the_latest_is_there_to_see() -> None:
+    made = recorder(*FRAME, most=10)
+    assert len(rows(made)) == 4
+    for number in range(1000):
+        made.record(Received(10 + number, "c1=", f"f{number}", "$default", "x"))
+        made.record(Called(10 + number, "", "sqs", "ReceiveMessage", "Queue", 200, "", 0.01))
+    made.record(Disconnected(2000, "c1=", "r9", 1000, ""))
+    assert len(made._waiting) <= 4 * 10
+    assert [row["request"] for row in rows(made)] == [*(f"f{number}" for number in range(991, 1000)), "r9"]
+    assert (made.totals["received"], made.totals["sent"], made.totals["running"]) == (1001, 2, 0)
+    (client,) = made.clients(0)
+    assert (client["received"], client["sent"], client["code"]) == (1001, 2, 1000)
+
+
+def test_what_waits_is_bounded_in_size() -> None:
+    made = Recorder(1_000_000, 1_000_000)
+    for number in range(1000):
+        made.record(Sent(number, "c1=", f"r{number}", b"x" * 50_000))
+        assert made._waiting_size <= 1_000_000
+    assert made.totals["sent"] == 1000
+    assert 0 < len(rows(made)) <= 20
+
+
 def test_memory_does_not_grow_with_size() -> None:
     made = Recorder(1_000_000, 1_000_000)
     for number in range(1000):

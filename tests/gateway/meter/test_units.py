@@ -26,11 +26,11 @@ def test_payloads_are_metered_in_chunks(size: int, chunk: int, count: int) -> No
 
 def test_an_invocation_is_metered_by_the_millisecond() -> None:
     # Lambda's pricing: 3 million invocations of 120 ms with 1,536 MB are 540,000 GB-seconds.
-    assert 3_000_000 * units.gigabyte_seconds(1536, 0.120) == 540_000
-    assert units.gigabyte_seconds(1024, 0.0001) == Fraction(1, 1000)
-    assert units.gigabyte_seconds(512, 1.0001) == Fraction(1001, 2000)
+    assert 3_000_000 * units.gigabyte_seconds(1536, units.milliseconds(0.120)) == 540_000
+    assert units.gigabyte_seconds(1024, units.milliseconds(0.0001)) == Fraction(1, 1000)
+    assert units.gigabyte_seconds(512, units.milliseconds(1.0001)) == Fraction(1001, 2000)
     # 0.29 * 1000 is a little more than 290 as a float.
-    assert units.gigabyte_seconds(1024, 0.29) == Fraction(290, 1000)
+    assert units.gigabyte_seconds(1024, units.milliseconds(0.29)) == Fraction(290, 1000)
 
 
 @pytest.mark.parametrize(("size", "count"), [(0, 1), (512, 1), (1024, 1), (1025, 2), (3 * 1024, 3), (400 * 1024, 400)])

@@ -10,7 +10,7 @@ from gateway.errors import TemplateError, UsageError
 from gateway.settings import Settings
 from gateway.template import apis
 from gateway.template.parameters import configured, parameter_values
-from gateway.template.reader import expand, load
+from gateway.template.reader import expand, found, load
 from gateway.template.stack import Stack
 from gateway.template.stores import stores
 
@@ -407,3 +407,102 @@ def test_a_samconfig_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "samconfig.toml").write_text("[")
     with pytest.raises(UsageError, match=r"samconfig\.toml"):
         configured(tmp_path / "template.yaml", {})
+
+
+@pytest.mark.parametrize("name", ["template.yaml", "template.yml", "template.json"])
+def test_a_folder_means_its_template(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    assert found(tmp_path) == found(tmp_path / "template.yaml") == tmp_path / name
+    assert found(tmp_path / "other.yaml") == tmp_path / "other.yaml"
+
+
+def test_a_folder_without_one(tmp_path: Path) -> None:
+    assert found(tmp_path) == found(tmp_path / "template.yaml") == tmp_path / "template.yaml"
+
+
+def test_functions_outside_of_the_template_are_named(made: Any) -> None:
+    stack = made(
+        """
+Resources:
+  Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET}}
+  Stage: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref Api, StageName: s}}
+  Say: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Api, RouteKey: say, Target: integrations/Far}}
+  Far:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: AWS_PROXY
+      IntegrationUri: !Sub
+        - arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Arn}/invocations
+        - Arn: !ImportValue FarArn
+"""
+    )
+    (api,) = apis.websocket_apis(stack)
+    # The route is there, as on AWS, and what comes to it fails.
+    assert set(api.routes) == {"say"}
+    assert stack.unsupported["Far"] == "no function of this template: FarArn; what invokes it fails"
+
+
+def test_what_cdk_synthesizes(made: Any, tmp_path: Path) -> None:
+    (tmp_path / "asset.1").mkdir()
+    function = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "Code": {"S3Bucket": {"Fn::Sub": "cdk-assets-${AWS::AccountId}"}, "S3Key": "1.zip"},
+            "Handler": "main.handler",
+            "Runtime": "python3.13",
+        },
+        "Metadata": {"aws:cdk:path": "Stack/Fn", "aws:asset:path": "asset.1", "aws:asset:property": "Code"},
+    }
+    nested = {
+        "Type": "AWS::CloudFormation::Stack",
+        "Properties": {"TemplateURL": {"Fn::Sub": "https://${AWS::Region}/2.json"}},
+        "Metadata": {"aws:asset:path": "nested.json", "aws:asset:property": "TemplateURL"},
+    }
+    template = {
+        "Parameters": {"BootstrapVersion": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/cdk/version"}},
+        "Resources": {"Fn": function, "Nested": nested, "CDKMetadata": {"Type": "AWS::CDK::Metadata"}},
+    }
+    stack = made(json.dumps(template), "Stack.template.json")
+    assert stack.functions()[0].code == tmp_path / "asset.1"
+    assert stack.property("Nested", "TemplateURL") == "nested.json"
+    stack.name_the_rest()
+    assert set(stack.unsupported) == {"Nested"}
+
+
+def test_a_global_table_is_one_of_a_single_region(made: Any) -> None:
+    stack = made("""
+Resources:
+  Table:
+    Type: AWS::DynamoDB::GlobalTable
+    Properties:
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+      WriteProvisionedThroughputSettings: {WriteCapacityAutoScalingSettings: {MaxCapacity: 10}}
+      GlobalSecondaryIndexes:
+        - IndexName: by
+          KeySchema: [{AttributeName: id, KeyType: HASH}]
+          Projection: {ProjectionType: ALL}
+          WriteProvisionedThroughputSettings: {WriteCapacityAutoScalingSettings: {MaxCapacity: 10}}
+      Replicas: [{Region: us-east-1}, {Region: eu-west-1}]
+""")
+    (table,) = stack.tables()
+    assert table.name == "local-Table"
+    assert table.arguments["BillingMode"] == "PAY_PER_REQUEST"
+    assert set(table.arguments["GlobalSecondaryIndexes"][0]) == {"IndexName", "KeySchema", "Projection"}
+    stack.name_the_rest()
+    assert stack.unsupported == {}
+
+
+def test_what_has_no_address_is_named(made: Any) -> None:
+    stack = made("""
+Resources:
+  Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET}}
+  Route: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Api, RouteKey: $connect}}
+""")
+    (api,) = apis.websocket_apis(stack)
+    assert api.routes == {}
+    assert stack.unsupported == {
+        "Api": "WebSocket API without a stage in this template; it has no address",
+        "Route": "route without a Target; there is no route $connect",
+    }

@@ -12,6 +12,7 @@ from gateway.template.http_apis import http_apis
 from gateway.template.intrinsics import NO_VALUE, Resolver, pseudo_parameters
 from gateway.template.parameters import parameter_values
 from gateway.template.reader import expand, load
+from gateway.template.specs import MakeSpec
 from gateway.template.stack import Stack
 from gateway.websocket.targets import FunctionTarget, QueueTarget
 from tests.gateway.conftest import ROOT, STACK
@@ -188,7 +189,7 @@ def test_the_test_stack() -> None:
     assert queues["Queue"].redrive is not None
     assert "local-DeadLetters.fifo" in queues["Queue"].redrive
     made.name_the_rest()
-    assert made.unsupported == {"Topic": "AWS::SNS::Topic"}
+    assert made.unsupported == {"Alarm": "AWS::CloudWatch::Alarm"}
 
 
 def test_the_projects_own_template() -> None:
@@ -248,7 +249,6 @@ def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
         MINIMAL % ("nodejs22.x", "")
         + """
   Table: {Type: AWS::RDS::DBInstance}
-  Rule: {Type: AWS::Events::Rule, Properties: {EventPattern: {source: [x]}}}
   Logs: {Type: AWS::Logs::LogGroup}
   Boxed: {Type: AWS::Serverless::Function, Properties: {PackageType: Image, ImageUri: x}}
 """
@@ -258,15 +258,13 @@ def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
     assert faults == {"Fn": "", "Boxed": "function from a container image; --lambda-endpoint can run it"}
     assert sources.schedules(made) == []
     made.name_the_rest()
-    assert made.unsupported == {
-        "Table": "AWS::RDS::DBInstance",
-        "Rule": "rule on an event pattern",
-    }
+    assert made.unsupported == {"Table": "AWS::RDS::DBInstance"}
 
 
 SERVICE = """
 Resources:
   Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: WEBSOCKET}}
+  Stage: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref Api, StageName: live}}
   Route:
     Type: AWS::ApiGatewayV2::Route
     Properties: {ApiId: !Ref Api, RouteKey: $default, Target: !Sub "integrations/${Integration}"}
@@ -332,3 +330,28 @@ def test_code_is_found_beside_the_template(tmp_path: Path) -> None:
     path.write_text(MINIMAL % ("python3.13", ""))
     (function,) = stack(path).functions()
     assert function.code == tmp_path.resolve()
+
+
+MADE = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Tools:
+    Type: AWS::Serverless::LayerVersion
+    Metadata: {BuildMethod: makefile}
+    Properties: {ContentUri: layer}
+  Fn:
+    Type: AWS::Serverless::Function
+    Metadata: {BuildMethod: makefile, ProjectRootDirectory: ., ContextPath: make, WorkingDirectory: code/inner}
+    Properties: {Runtime: provided.al2023, Handler: any, CodeUri: code, Layers: [!Ref Tools]}
+"""
+
+
+def test_what_a_makefile_makes(tmp_path: Path) -> None:
+    for folder in ("layer", "code"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "template.yaml").write_text(MADE)
+    (spec,) = stack(tmp_path / "template.yaml").functions()
+    assert spec.make == MakeSpec("Fn", tmp_path, tmp_path / "make" / "Makefile", tmp_path / "code" / "inner")
+    # Its target has the name that the template gives the layer, without what SAM adds.
+    layer = tmp_path / "layer"
+    assert spec.layer_makes == {layer: MakeSpec("Tools", layer, layer / "Makefile")}

@@ -13,6 +13,7 @@ from gateway.template.reader import expand, load
 from gateway.template.specs import AuthorizerSpec, StageThrottles, Throttle, WebSocketSpec
 from gateway.template.stack import Stack
 from gateway.websocket.backends import HttpEndpoint, MappedFunction, MappedTarget, Mock
+from gateway.websocket.service_calls import ServiceAction
 from gateway.websocket.targets import FunctionTarget, StagedTarget
 from tests.gateway.conftest import ROOT
 
@@ -86,7 +87,7 @@ def test_iam_and_a_key(path: Path) -> None:
         (
             route("AuthorizationType: CUSTOM, AuthorizerId: !Ref Guard").replace("Type: REQUEST", "Type: JWT"),
             "Guard",
-            "JWT authorizer of a WebSocket API; the route is open",
+            "JWT authorizer of a WebSocket API; every connection is refused",
         ),
         (
             route("AuthorizationType: CUSTOM, AuthorizerId: !Ref Guard").replace("${Fn.Arn}", "arn:elsewhere"),
@@ -104,7 +105,10 @@ def test_what_is_not_asked_for_is_named(path: Path, text: str, name: str, words:
     spec, stack = read(path, text)
     assert words in stack.unsupported[name]
     (made,) = spec.routes.values()
-    assert (made.authorizer, made.iam, made.key_required) == (None, False, False)
+    assert (made.iam, made.key_required) == (False, False)
+    # What cannot be asked lets nobody in: the function that it names is none of the template's.
+    refused = "every connection is refused" in stack.unsupported[name]
+    assert (made.authorizer is not None and made.authorizer.function != "Fn") is refused
 
 
 @pytest.mark.parametrize(
@@ -231,6 +235,58 @@ def test_a_function_behind_templates(path: Path) -> None:
     target = spec.routes["$connect"].target
     assert isinstance(target, MappedTarget)
     assert target.backend == MappedFunction("Fn")
+
+
+ACTION = (
+    "IntegrationType: AWS, IntegrationMethod: POST, CredentialsArn: r, "
+    "IntegrationUri: 'arn:aws:apigateway:us-east-1:%s'"
+)
+TARGET = "RequestParameters: {integration.request.header.X-Amz-Target: \"'%s'\"}"
+
+
+@pytest.mark.parametrize(
+    ("text", "service", "action"),
+    [
+        (ACTION % "dynamodb:action/PutItem", "dynamodb", "PutItem"),
+        (f"{ACTION % 'events:path//'}, {TARGET % 'AWSEvents.PutEvents'}", "events", "PutEvents"),
+    ],
+)
+def test_an_action_of_a_service(path: Path, text: str, service: str, action: str) -> None:
+    spec, _ = read(path, integrated(text))
+    target = spec.routes["$connect"].target
+    assert isinstance(target, MappedTarget)
+    assert target.backend == ServiceAction(service, action, "http://127.0.0.1:1", "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (ACTION.replace("POST", "GET") % "events:action/PutEvents", "events by GET"),
+        (ACTION.replace(", CredentialsArn: r", "") % "dynamodb:action/PutItem", "dynamodb without CredentialsArn"),
+        (ACTION % "dynamodb:path/", "dynamodb at path/"),
+        (ACTION % "dynamodb:path/some/where", "dynamodb at path/some/where"),
+        (f"{ACTION % 'events:path//'}, {TARGET % 'DynamoDB_20120810.PutItem'}", "events at path//"),
+        (
+            ACTION % "dynamodb:action/PutItem" + ", RequestParameters: {integration.request.querystring.a: b}",
+            "querystring.a",
+        ),
+        (ACTION % "states:action/StartExecution", "integration with states"),
+        (ACTION % "kinesis:action/PutRecord", "integration with kinesis"),
+    ],
+)
+def test_actions_that_are_not_called_are_named(path: Path, text: str, words: str) -> None:
+    spec, stack = read(path, integrated(text))
+    assert spec.routes == {}
+    assert words in stack.unsupported["Route"]
+
+
+def test_templates_that_nothing_selects(path: Path) -> None:
+    templates = "RequestTemplates: {application/json: json, $default: other}"
+    for more, expected in (("", "json"), (", TemplateSelectionExpression: any", "other")):
+        spec, _ = read(path, integrated(f"IntegrationType: AWS, IntegrationUri: '{LAMBDA % 'fn'}', {templates}{more}"))
+        target = spec.routes["$connect"].target
+        assert isinstance(target, MappedTarget)
+        assert target.requests.render({"requestContext": {}, "body": "x"}) == expected
 
 
 def test_stage_variables_in_an_address(path: Path) -> None:

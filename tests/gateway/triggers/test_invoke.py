@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from gateway.functions.failures import NOT_RUN, FunctionFailed
 from gateway.functions.invoke import InvokeApi, error_report
-from gateway.functions.worker import NOT_RUN, FunctionFailed
 from gateway.http.events import HttpResponse
 from gateway.journal import Invoked, Journal, Logged
 from gateway.settings import Settings

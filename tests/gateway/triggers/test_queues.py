@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.clock import Clock
-from gateway.functions.worker import FunctionFailed
+from gateway.functions.failures import FunctionFailed
 from gateway.settings import Settings
 from gateway.template.specs import MappingSpec
 from gateway.triggers.queues import Message, Poller, handled

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.clock import Clock
-from gateway.functions.worker import FunctionFailed
+from gateway.functions.failures import FunctionFailed
 from gateway.settings import Settings
 from gateway.template.specs import Destination, ScheduleSpec
 from gateway.triggers.schedules import run_every, run_schedule, schedule_event, schedule_input

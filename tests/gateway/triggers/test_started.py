@@ -13,7 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from gateway.aws import resources
-from gateway.run import Gateway, Options, running
+from gateway.gateway import Gateway
+from gateway.options import Options
+from gateway.run import running
 from gateway.settings import Settings
 from gateway.triggers.timing import runs
 from tests.gateway.conftest import SESSION

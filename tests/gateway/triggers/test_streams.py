@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.clock import Clock
-from gateway.functions.worker import FunctionFailed
+from gateway.functions.failures import FunctionFailed
 from gateway.settings import Settings
 from gateway.template.specs import Destination, StreamSpec
 from gateway.triggers.streams import Record, StreamReader, event_record, failed_from

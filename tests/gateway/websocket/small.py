@@ -38,7 +38,7 @@ class Small:
     def websocket_at(self, path: str) -> tuple[WebSocketApi, str] | None:
         return (self.api, "live") if path.strip("/") == "live" else None
 
-    def websocket_stage(self, stage: str) -> WebSocketApi | None:
+    def websocket_stage(self, stage: str, connection_id: str = "") -> WebSocketApi | None:
         return self.api if stage == "live" else None
 
     def refused(self, error: SignatureRefused) -> None:

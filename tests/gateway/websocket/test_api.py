@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.functions.worker import NOT_RUN, FunctionFailed
+from gateway.functions.failures import NOT_RUN, FunctionFailed
 from gateway.template.specs import WebSocketRoute
 from gateway.websocket.api import Accepted, Refused
 from gateway.websocket.connections import ManagementError, iso_time
@@ -158,8 +158,10 @@ TEXT = (
 )
 
 
-def queued(text: str = TEXT, *, mapped_only: bool = False, selection: str = "\\$default") -> dict[str, WebSocketRoute]:
-    templates = {"$default": Template(text)}
+def queued(
+    text: str = TEXT, *, mapped_only: bool = False, selection: str = "\\$default", template: str = "$default"
+) -> dict[str, WebSocketRoute]:
+    templates = {template: Template(text)}
     requests = RequestTemplates(selection, templates, mapped_only, SETTINGS)
     target = QueueTarget("Integration", "frames.fifo", requests, "", SETTINGS)
     return {key: WebSocketRoute(key, target, responds=True) for key in ("$connect", "$default", "$disconnect")}
@@ -244,13 +246,14 @@ async def test_what_is_no_message_is_not_sent(text: str, note: str) -> None:
 async def test_a_body_that_no_template_takes() -> None:
     functions = Functions()
     form = "Action=SendMessage&MessageBody=by+hand"
-    made = api(functions, routes={"$default": queued(selection="$request.body.kind")["$default"]})
+    taking = queued(selection="$request.body.kind", template="frame")
+    made = api(functions, routes={"$default": taking["$default"]})
     connection, channel = await connected(made)
     made.receive(connection, form)
     await until(lambda: functions.sent)
     assert functions.sent == [("frames.fifo", {"MessageBody": "by hand"})]
 
-    refusing = queued(selection="$request.body.kind", mapped_only=True)
+    refusing = queued(selection="$request.body.kind", mapped_only=True, template="frame")
     made = api(functions, routes={"$default": refusing["$default"]})
     connection, channel = await connected(made)
     made.receive(connection, form)
@@ -259,6 +262,15 @@ async def test_a_body_that_no_template_takes() -> None:
     assert isinstance(result, Refused)
     assert result.status == 415
     assert len(functions.sent) == 1
+
+
+async def test_the_default_template_takes_what_no_other_does() -> None:
+    functions = Functions()
+    made = api(functions, routes={"$default": queued(selection="$request.body.kind", mapped_only=True)["$default"]})
+    connection, _ = await connected(made)
+    made.receive(connection, '{"kind":"other"}')
+    await until(lambda: functions.sent)
+    assert functions.sent[0][1]["MessageBody"].startswith('{"kind":"other"}')
 
 
 # ---- @connections

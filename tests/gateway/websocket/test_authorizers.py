@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from gateway.clock import Clock
-from gateway.functions.worker import FunctionFailed
+from gateway.functions.failures import FunctionFailed
 from gateway.sigv4 import Signatures
 from gateway.template.specs import AuthorizerSpec, StageThrottles, Throttle, WebSocketRoute
 from gateway.websocket.api import Accepted, Refused
@@ -394,7 +394,7 @@ async def test_a_message_that_its_model_refuses_is_an_error_frame() -> None:
     ]:
         made.receive(connection, text)
         answer = await channel.next()
-        start = f'{{"message": "Bad request body", "connectionId":"{connection.id}", "requestId":"'
+        start = f'{{"message": "Bad request body", "connectionId":"{connection.id}", "messageId":"'
         assert answer == "taken" if taken else answer.startswith(start), text
     assert len(functions.events) == 3
 

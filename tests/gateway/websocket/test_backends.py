@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from gateway.functions.worker import NOT_RUN, FunctionFailed
+from gateway.functions.failures import NOT_RUN, FunctionFailed
 from gateway.template.specs import WebSocketRoute
 from gateway.websocket.api import Accepted, Refused
 from gateway.websocket.backends import Backend, HttpEndpoint, MappedFunction, MappedTarget, Mock, Response
 from gateway.websocket.mapping import Template
+from gateway.websocket.service_calls import ServiceAction
 from gateway.websocket.targets import RequestTemplates
 from tests.gateway.websocket.cores import SETTINGS, Functions, api, connected, until, upgrade
 
@@ -81,7 +82,7 @@ async def test_a_function_gets_what_the_template_makes() -> None:
 async def test_a_functions_error_chooses_a_response() -> None:
     requests = RequestTemplates("\\$default", {}, False, SETTINGS)
     responses = {
-        "/not .*/": Response("\\$default", {"$default": Template("no: $input.path('$.errorMessage')")}),
+        "/not .*/": Response("$request.body.none", {"$default": Template("no: $input.path('$.errorMessage')")}),
         "$default": Response("\\$default", {}),
     }
     target = MappedTarget("Integration", MappedFunction("fn"), requests, responses, SETTINGS)
@@ -89,6 +90,29 @@ async def test_a_functions_error_chooses_a_response() -> None:
     assert await answer(made, "{}", Functions(fn=FunctionFailed("E", "not this one"))) == "no: not this one"
     assert await answer(made, "{}", Functions(fn={"a": 1})) == '{"a": 1}'
     assert '"Internal server error"' in await answer(made, "{}", Functions(fn=FunctionFailed(NOT_RUN, "m")))
+
+
+async def test_a_response_of_a_function_chooses_a_template() -> None:
+    requests = RequestTemplates("\\$default", {}, False, SETTINGS)
+    texts = {"200": "status", "application/json": "type", "by a": "message", "no": "error", "$default": "default"}
+    for selection, expected in {
+        "$integration.response.statuscode": "status",
+        "${integration.response.header.Content-Type}": "type",
+        "$integration.response.multivalueheader.content-type": "type",
+        "$integration.response.header.X-None": "default",
+        # Not among those that are documented.
+        "$integration.response.body.errorMessage": "default",
+        "by ${request.body.kind}": "message",
+        "$request.body.none": "default",
+        "no": "error",
+    }.items():
+        templates = {key: Template(text) for key, text in texts.items()}
+        target = MappedTarget(
+            "Integration", MappedFunction("fn"), requests, {"$default": Response(selection, templates)}, SETTINGS
+        )
+        made = {"$default": WebSocketRoute("$default", target, True)}
+        for result in ({"kind": "b"}, FunctionFailed("E", "no")):
+            assert await answer(made, '{"kind":"a"}', Functions(fn=result)) == expected, selection
 
 
 # ---- endpoints
@@ -111,7 +135,8 @@ class Endpoint:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.asked.append((line, headers, body))
         writer.write(
-            b"HTTP/1.1 %d X\r\nContent-Length: 8\r\nConnection: close\r\n\r\n" % self.status + b'{"a":"b"}'[:8]
+            b"HTTP/1.1 %d X\r\nContent-Length: 8\r\nX-Kind: k\r\nX-Kind: l\r\nConnection: close\r\n\r\n" % self.status
+            + b'{"a":"b"}'[:8]
         )
         await writer.drain()
         writer.close()
@@ -172,6 +197,26 @@ async def test_the_status_of_an_endpoint_chooses_a_response(endpoint: Endpoint) 
     assert await answer(made, "x") == '{"a":"b"'
 
 
+async def test_a_response_of_an_endpoint_or_a_mock_chooses_a_template(endpoint: Endpoint) -> None:
+    requests = RequestTemplates("\\$default", {}, False, SETTINGS)
+    endpoint.status = 404
+    texts = {"404": "missing", "404 k,l": "both", "$default": "default"}
+    templates = {key: Template(text) for key, text in texts.items()}
+    for backend, selection, expected in (
+        (HttpEndpoint("POST", endpoint.url, {}), "$integration.response.statuscode", "missing"),
+        (
+            HttpEndpoint("POST", endpoint.url, {}),
+            "${integration.response.statuscode} ${integration.response.multivalueheader.X-Kind}",
+            "both",
+        ),
+        (Mock(), "$integration.response.statuscode", "missing"),
+        (Mock(), "$integration.response.header.X-Kind", "default"),
+    ):
+        target = MappedTarget("Integration", backend, requests, {"$default": Response(selection, templates)}, SETTINGS)
+        made = {"$default": WebSocketRoute("$default", target, True)}
+        assert await answer(made, '{"statusCode": 404}') == expected, selection
+
+
 async def test_an_endpoint_that_is_not_there() -> None:
     functions = Functions()
     made = routes(HttpEndpoint("POST", "http://127.0.0.1:9/", {}))
@@ -181,6 +226,21 @@ async def test_an_endpoint_that_is_not_there() -> None:
     assert isinstance(result, Refused)
     assert result.status == 502
     await until(lambda: len(functions.notes) == 2)
+
+
+async def test_a_service_that_refuses_or_is_not_there(endpoint: Endpoint) -> None:
+    functions = Functions()
+    endpoint.status = 400
+    made = routes(ServiceAction("dynamodb", "PutItem", endpoint.url, "us-east-1"), '{"a": 1}', s400="refused")
+    assert await answer(made, "x", functions) == "refused"
+    line, headers, body = endpoint.asked[0]
+    assert (line, body) == ("POST / HTTP/1.1", b'{"a": 1}')
+    assert headers["x-amz-target"] == "DynamoDB_20120810.PutItem"
+    assert headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=test/")
+    assert functions.notes == ['dynamodb PutItem: 400 {"a":"b"']
+    made = routes(ServiceAction("events", "PutEvents", "http://127.0.0.1:9", "us-east-1"))
+    assert '"message": "Internal server error"' in await answer(made, "x", functions)
+    assert functions.notes[1].startswith("events: http://127.0.0.1:9/: ")
 
 
 async def test_a_template_that_fails_is_an_error_frame_and_a_note() -> None:

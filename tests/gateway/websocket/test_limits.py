@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.clock import Clock
-from gateway.functions.worker import FunctionFailed
+from gateway.functions.failures import FunctionFailed
 from gateway.settings import Settings
 from gateway.template.specs import WebSocketRoute
 from gateway.websocket.api import Accepted, Refused

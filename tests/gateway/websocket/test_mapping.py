@@ -121,3 +121,9 @@ def test_what_a_function_cannot_take(text: str, words: str) -> None:
 def test_every_character_can_be_written() -> None:
     assert url_encode("".join(map(chr, range(33, 127)))).isascii()
     assert escape_javascript("a/'\n\x01é😀") == "a\\/\\'\\n\\u0001\\u00E9\\uD83D\\uDE00"
+
+
+def test_the_context_as_a_whole() -> None:
+    context = {"stage": "live", "identity": {"sourceIp": "192.0.2.1"}, "connectedAt": 1}
+    rendered = Template("$context $context.identity.sourceIp").render(Scope(context, {}, ""))
+    assert rendered == "{stage=live, identity={sourceIp=192.0.2.1}, connectedAt=1} 192.0.2.1"

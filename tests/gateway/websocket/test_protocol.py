@@ -320,6 +320,18 @@ def test_addresses_of_the_management_api(started: Started, path: str, status: in
     connection.close()
 
 
+def test_asking_for_the_head_of_a_connection_ends_none(started: Started) -> None:
+    with started.connect() as socket:
+        path = f"/test/@connections/{connection_id(socket)}"
+        request = AWSRequest("HEAD", f"{started.url}{path}")
+        SigV4Auth(SESSION.get_credentials(), "execute-api", SESSION.region_name).add_auth(request)
+        connection = HTTPConnection(started.url.removeprefix("http://"))
+        connection.request("HEAD", path, headers=dict(request.headers.items()))
+        connection.getresponse().close()
+        connection.close()
+        assert connection_id(socket)
+
+
 def post_many(management: Any, connection_id: str, count: int) -> None:
     for _ in range(count):
         management.post_to_connection(ConnectionId=connection_id, Data=b"x" * 131072)

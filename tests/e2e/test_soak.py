@@ -1,0 +1,49 @@
+"""Several kinds of things go wrong at once: what people say in a room is in its history, and comes to everybody, once.
+
+`tests/e2e/soak.py` says what is looked at; a seed that fails is run again by `python -m tests.e2e.soak 7 8`.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.testing import Gateway, emptied
+from tests.e2e import soak
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.alone,
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # of the clients, when a connection is lost
+]
+
+SHORT = {"ordered": 24, "direct": 31}
+"""Seeds that take a few seconds: killed, late and lost; cut, with answers lost."""
+
+
+@pytest.fixture(scope="module", params=SHORT)
+def ingest(request: pytest.FixtureRequest) -> str:
+    """How frames come to the functions."""
+    ingest: str = request.param
+    return ingest
+
+
+@pytest.fixture(scope="module")
+def started(ingest: str) -> Iterator[Gateway]:
+    with soak.gateway_for(ingest) as gateway:
+        yield gateway
+
+
+gateway = emptied("started")
+
+
+def test_a_seed(ingest: str, gateway: Gateway) -> None:
+    outcome = soak.run(gateway, SHORT[ingest], acts=4)
+    assert not outcome.violations, outcome
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 109))
+def test_more_seeds(ingest: str, gateway: Gateway, seed: int) -> None:
+    outcome = soak.run(gateway, seed)
+    assert not outcome.violations, outcome
