@@ -44,7 +44,7 @@ check: .venv/dev.stamp .venv-sam/stamp
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint
 
-bench: .venv/dev.stamp $(BUNDLES)
+bench: .venv/dev.stamp $(BUNDLES) browsers
 	$(BIN)/python -m bench.cold_start
 	$(BIN)/python -m bench.connect
 	PYTHONPATH=src $(BIN)/python -m bench.page

@@ -32,6 +32,9 @@ HEAP = "performance.memory.usedJSHeapSize"
 
 
 def main() -> None:
+    if CHROMIUM is None:
+        print("The page is not measured: there is no Chromium (Debian: chromium)")
+        return
     parameters = {"RoomsPerHour": 0}
     with (
         # Only what is measured is to be seen, unless it fails.
