@@ -237,7 +237,7 @@ class MemoryRooms:
         for each in memberships:
             if self._is_theirs(each, old):
                 members = self.items[each.namespace, each.room]
-                members[each.sid] = replace(members[each.sid], connection_id=new)
+                members[each.sid] = members[each.sid]._replace(connection_id=new)
 
     def _is_theirs(self, place: Membership, connection_id: str) -> bool:
         member = self.items.get((place.namespace, place.room), {}).get(place.sid)
@@ -258,7 +258,7 @@ class MemoryPackets:
 
     def delay(self, namespace: str, room: str | None, offset: str, late: int, entry: str | None = None) -> None:
         packets = self.items[namespace, room] if entry is None else self._published[namespace, room]
-        packets[offset] = replace(packets[offset], late=late)
+        packets[offset] = packets[offset]._replace(late=late)
 
     def since(self, namespace: str, room: str | None, offset: str) -> list[Packet]:
         packets = self.items.get((namespace, room), {}) | self._published.get((namespace, room), {})
@@ -288,7 +288,7 @@ class MemoryQuestions:
             return None
         if sid not in asked.waiting and not (frame and self.frames.get((number, sid)) == frame):
             return None
-        asked = replace(asked, waiting=asked.waiting - {sid}, answers=asked.answers | {sid: list(frames)})
+        asked = asked._replace(waiting=asked.waiting - {sid}, answers=asked.answers | {sid: list(frames)})
         self.items[number] = asked
         self.frames[number, sid] = frame
         return asked
@@ -365,11 +365,11 @@ class MemoryJournals:
             raise JournalExpiredError(room)
         if found.body != body:
             return found, False
-        self.logs[namespace, room][key] = replace(found, body=copy.deepcopy(new))
+        self.logs[namespace, room][key] = found._replace(body=copy.deepcopy(new))
         packets = self.published.get((namespace, room), {})
         for offset, packet in packets.items():
             if packet.entry == found:
-                packets[offset] = replace(packet, entry=self.logs[namespace, room][key])
+                packets[offset] = packet._replace(entry=self.logs[namespace, room][key])
         return self.entry(namespace, room, key), True
 
     def store(self, namespace: str, room: str, name: str, value: Any, expires_at: int) -> None:

@@ -170,7 +170,7 @@ def _divided(frames: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _pack(letter: Letter) -> Item:
-    return pack([letter.count, letter.size, letter.payload, letter.key])
+    return pack(list(letter))
 
 
 def _box(item: Item) -> Box:

@@ -1,7 +1,6 @@
 """Emits that ask for acknowledgements, in DynamoDB: one item each, an answer an attribute of it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -38,7 +37,7 @@ class DynamoQuestions:
             **_key(number),
             "asked_in": text(asked.namespace),
             "waiting": {"SS": sorted(asked.waiting)},
-            "question": pack(asdict(asked.question)),
+            "question": pack(asked.question._asdict()),
             "due_at": as_number(asked.until),
             "ttl": as_number(asked.until // 1000 + keys.QUESTION_TTL),
         }

@@ -9,8 +9,7 @@ import ipaddress
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chat.refusals import Refused
 from server import Server
@@ -26,8 +25,7 @@ ROOMS_PER_HOUR = 30
 """Rooms from an address, unless the environment says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """So many at once, then one a second."""
 
     name: str

@@ -2,16 +2,14 @@
 
 import base64
 import hashlib
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chat.refusals import Refused
 
 PERSON_BYTES = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(NamedTuple):
     """A socket that is in a room, as its session keeps it; `name` is sealed.
 
     ``burns`` tells that the room burns when the last one leaves, ``spent`` what is used up of which rate
@@ -33,7 +31,7 @@ class Visitor:
         return cls(**session)
 
     def as_session(self) -> dict[str, Any]:
-        return asdict(self)
+        return self._asdict()
 
     def member(self, sid: str) -> dict[str, Any]:
         """Return what the others are told."""

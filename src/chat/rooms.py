@@ -6,8 +6,7 @@ A room is a journal of the same name: its data are what is kept here, its entrie
 import hmac
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chat.people import Visitor, digest
 from chat.refusals import Refused
@@ -37,8 +36,7 @@ As long waits one that burns when the last one leaves, after a connection was lo
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What somebody who creates a room decides: its digests (of door and owner's key), its seals, its rules."""
 
     door: str
@@ -49,8 +47,7 @@ class Plan:
     burn_when_empty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(NamedTuple):
     """A room as the server knows it; `expires_at` is in Unix seconds, `allowed` are those who may enter if locked."""
 
     id: str
@@ -108,7 +105,7 @@ class Rooms:
         Refused with ``taken`` where it is another owner's.
         """
         expires_at = self._sio.ports.now() // 1000 + ttl
-        data = {**asdict(plan), "allowed": None, "removed": [], "burned": False}
+        data = {**plan._asdict(), "allowed": None, "removed": [], "burned": False}
         if not self._sio.journal(room_id).create(data, expires_at):
             room = self.find(room_id)
             if not hmac.compare_digest(room.plan.owner, plan.owner):
@@ -193,7 +190,7 @@ class Rooms:
 
 def _room(room_id: str, record: JournalRecord) -> Room:
     data = record.data
-    plan = Plan(**{name: data[name] for name in Plan.__slots__})
+    plan = Plan(**{name: data[name] for name in Plan._fields})
     allowed = data["allowed"]
     return Room(
         room_id,

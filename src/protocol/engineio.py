@@ -7,7 +7,7 @@ import binascii
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from protocol import strict_json
 from protocol.errors import ProtocolError, excerpt
@@ -96,8 +96,7 @@ def decode_payload(text: str, *, max_packets: int = MAX_PACKETS) -> list[Packet]
     return [decode_packet(part) for part in text.split(SEPARATOR)]
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(NamedTuple):
     """What the server says in the open packet: times in milliseconds, `max_payload` in bytes."""
 
     sid: str

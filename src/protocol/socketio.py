@@ -7,8 +7,7 @@ socket.io-parser 4.2; where this module is stricter, the function says so.
 import enum
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from protocol import strict_json
@@ -45,8 +44,7 @@ _PLACEHOLDER = '"_placeholder":true'
 _REST = re.compile(r"(?:(/[^,]*),?)?([0-9]*)(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """One packet, its attachments in their places as bytes.
 
     `data` is for CONNECT an object or None, for DISCONNECT None, for CONNECT_ERROR an object or a
@@ -60,8 +58,7 @@ class Packet:
     id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """A packet that waits for attachments. It comes from `decode_header`, or again from `reassemble`.
 
     `packet` has placeholders where its attachments will be, `header` is the text it was read from.
@@ -81,8 +78,8 @@ class Pending:
         """With the next attachment: the packet if that was the last one, else what still waits."""
         attachments = (*self.attachments, bytes(attachment))
         if len(attachments) < self.expected:
-            return replace(self, attachments=attachments)
-        return replace(self.packet, data=_fill(self.packet.data, attachments))
+            return self._replace(attachments=attachments)
+        return self.packet._replace(data=_fill(self.packet.data, attachments))
 
 
 def encode(packet: Packet) -> list[str | bytes]:

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from protocol import engineio, engineio3, socketio
 from protocol.socketio import PacketType
@@ -19,8 +18,7 @@ ROOM_FOR_OFFSET = 40
 _BEFORE_ID = re.compile("4[0-9](?:[0-9]+-)?(?:/[^,]*,)?")  # types, number of attachments, namespace
 
 
-@dataclass(frozen=True, slots=True)
-class Emission:
+class Emission(NamedTuple):
     """One emit: an event in `frames` (text frames of Engine.IO 4) to everybody in `rooms`, each socket once.
 
     Room None is the namespace's room of all. Not to those in ``apart``, nor to the socket ids in ``skip``.

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import Any
 
 from protocol.socketio import PacketType
@@ -206,7 +205,7 @@ class Emitter:
                 )
             turn.resolve()
             until = min(self.ports.now() + int(timeout * 1000), turn.deadline - MARGIN)
-            emission = self._emission(event, data, target, None, space, question=Question("", timeout=timeout))
+            emission = self._emission(event, data, target, None, space, question=Question("", (), {}, timeout))
             number = self.acks.ask(emission, [target])
             turn.ask(connection, emission, number)
             values = self.acks.wait(number, until)
@@ -229,12 +228,12 @@ class Emitter:
             entry, is_new = journal.append(key, body, published=(offset, event) if offset else None)
             if is_new:
                 emission = self._emission(event, entry.as_json(), room, namespace=namespace)
-                turn.emit(replace(emission, published=(offset, key)) if offset else emission)
+                turn.emit(emission._replace(published=(offset, key)) if offset else emission)
                 turn.send_out()  # whoever comes back finds it in the journal from now on
             elif turn.again or (entry.body == body and self.ports.now() - entry.at < UNSURE):
                 # The invocation before this one may not have come to it.
                 emission = self._emission(event, entry.as_json(), room, namespace=namespace)
-                turn.emit(replace(emission, kept=True))
+                turn.emit(emission._replace(kept=True))
         return entry, is_new
 
     def reply(

@@ -2,22 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.records import Membership
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(NamedTuple):
     """Send these frames, in order, to each of these connections."""
 
     to: tuple[str, ...]
     frames: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(NamedTuple):
     """Send the open packet to a connection that its `$connect` is still bringing into being."""
 
     connection_id: str
@@ -26,23 +23,20 @@ class Open:
     joins: bool = False  # it is in the namespace / from the beginning (Socket.IO 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Reap:
+class Reap(NamedTuple):
     """The connection answered 410: end it, and take it out of the rooms in which it was found."""
 
     connection_id: str
     memberships: tuple[Membership, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(NamedTuple):
     """The connection was closed by its client, or is lost: `$disconnect` says so, behind the frames before it."""
 
     connection_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnect:
+class Disconnect(NamedTuple):
     """Disconnect a socket: somebody outside of the application wants it, and its handlers are to hear of it."""
 
     connection_id: str
@@ -50,15 +44,13 @@ class Disconnect:
     sid: str
 
 
-@dataclass(frozen=True, slots=True)
-class TimeUp:
+class TimeUp(NamedTuple):
     """The time for the answers to an emit is up."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """Call a function of the application's, whose time has come; given up at `until` (Unix seconds) if it fails."""
 
     function: str
@@ -76,7 +68,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Job]] = {
     "Disconnect": lambda job: Disconnect(job["connection_id"], job["namespace"], job["sid"]),
     "TimeUp": lambda job: TimeUp(job["number"]),
     "Call": lambda job: Call(job["function"], tuple(job["args"]), dict(job["kwargs"]), int(job["until"])),
-    "Reap": lambda job: Reap(job["connection_id"], tuple(Membership(**each) for each in job["memberships"])),
+    "Reap": lambda job: Reap(job["connection_id"], tuple(Membership(*each) for each in job["memberships"])),
 }
 
 
@@ -103,7 +95,7 @@ def parts(job: Job) -> Iterator[Job]:
 
 def to_json(job: Job) -> str:
     """Return the job as the queue holds it: in ASCII, since SQS does not take every character."""
-    return json.dumps({"job": type(job).__name__, **asdict(job)}, separators=(",", ":"))
+    return json.dumps({"job": type(job).__name__, **job._asdict()}, separators=(",", ":"))
 
 
 def from_json(text: str) -> Job:

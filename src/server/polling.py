@@ -242,7 +242,7 @@ def _fitting(letters: tuple[Letter, ...]) -> list[Letter]:
     count = size = 0
     fitting: list[Letter] = []
     for letter in letters:
-        count, size = count + letter.count, size + letter.size
+        count, size = count + letter.packets, size + letter.size
         if fitting and (count > MAX_LETTER or size > MAX_ANSWER):
             break
         fitting.append(letter)

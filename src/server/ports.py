@@ -4,8 +4,7 @@ Every call may fail with ``Unavailable``; the other errors are named where they 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from server.records import (
     Asked,
@@ -331,8 +330,7 @@ class Agenda(Protocol):
         """Strike out jobs; those that are not there are passed over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(NamedTuple):
     """Everything that `Server.bind` takes. `now` gives Unix milliseconds, `sleep` takes seconds.
 
     ``inbox`` is the queue in which a connection's frames come in their order, or the other one where they do not.

@@ -5,7 +5,7 @@ Times are Unix milliseconds unless a name says otherwise.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 _POLLING = "~"  # no id of API Gateway's begins so: they are base64url
 
@@ -50,8 +50,7 @@ class Socket:
     box: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """A socket whose end has begun: when, and by what work (see `server.turn.Turn`)."""
 
     socket: Socket
@@ -136,8 +135,7 @@ class Change:
         return bool(self.joined or self.data or self.stays or self.pending is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
+class Beat(NamedTuple):
     """What the heartbeat must know of a connection.
 
     With a ``pid`` it is none, but a socket without one, whose client may come back until ``born``.
@@ -151,8 +149,7 @@ class Beat:
     pid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A socket in a room. ``info`` is what ``enter_room(info=…)`` was given: any JSON value."""
 
     sid: str
@@ -162,8 +159,7 @@ class Member:
     after: str = ""  # it has every packet up to this offset, or is about to get it
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(NamedTuple):
     """The place of a socket in a room; room ``None`` is the namespace's room of all."""
 
     namespace: str
@@ -171,11 +167,10 @@ class Membership:
     sid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """Frames that wait for a polling client, at most `MAX_LETTER` of them: here, or by `key` where they are kept."""
+class Letter(NamedTuple):
+    """Packets that wait for a polling client, at most `MAX_LETTER`: in `payload`, or by `key` where they are kept."""
 
-    count: int
+    packets: int
     size: int  # characters
     payload: str = ""
     key: str = ""
@@ -189,8 +184,7 @@ OFFER_LAPSE = 10_000
 """Milliseconds after which a probe that went no further is forgotten, as in Node's server (upgradeTimeout)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """What a poll finds: the letters in order, whose poll it is, and where the session is about to go, or went."""
 
     letters: tuple[Letter, ...] = ()
@@ -201,22 +195,20 @@ class Box:
     moved: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What an emit with a callback asks for: the acknowledgements, within `timeout` seconds.
 
     ``callback`` names a function, which gets ``args`` first. With ``collects`` it is called once, with all answers.
     """
 
     callback: str
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    timeout: float = 60
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    timeout: float
     collects: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """An emit that asks for acknowledgements: whose are awaited, what came (frames by socket id), until when."""
 
     namespace: str
@@ -226,8 +218,7 @@ class Asked:
     until: int
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(NamedTuple):
     """The socket of a client that may come back by its `pid` until then. ``silent``: the application knows nothing."""
 
     pid: str
@@ -244,8 +235,7 @@ class Parked:
         return [Membership(self.namespace, room, self.socket.sid) for room in (self.socket.sid, None, *rooms)]
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRecord:
+class JournalRecord(NamedTuple):
     """A journal's head: the application's data, Unix seconds of its end, the number of its last entry."""
 
     data: Any
@@ -253,8 +243,7 @@ class JournalRecord:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a journal. ``seq`` counts 1, 2, 3 …; ``at`` is when it was appended."""
 
     key: str
@@ -267,8 +256,7 @@ class Entry:
         return {"seq": self.seq, "id": self.key, **self.body, "at": self.at}
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """An event as it was sent to a room, for those who come back: its frames, and who did not get it.
 
     What was published has the journal's ``entry`` and the ``event``'s name instead of frames. ``late`` milliseconds

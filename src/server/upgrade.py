@@ -113,5 +113,5 @@ class Upgrade:
 
 def _some(letters: Sequence[Letter]) -> list[Letter]:
     """Return the first letters, no more than are sent well before the lock lapses."""
-    frames = list(accumulate(letter.count for letter in letters))
+    frames = list(accumulate(letter.packets for letter in letters))
     return [letter for letter, sent in zip(letters, frames, strict=True) if sent <= MOST_FRAMES] or list(letters[:1])

@@ -58,7 +58,7 @@ class TestBox:
         session.mailboxes.append(POLLING, frames)
         found = session.mailboxes.begin(POLLING, "p")
         assert found
-        assert [letter.count for letter in found.letters] == [16, 16, 16, 3]
+        assert [letter.packets for letter in found.letters] == [16, 16, 16, 3]
         assert waiting(session, found) == frames
         assert session.mailboxes.end(POLLING, "p", found.letters[:2])
         rest = session.mailboxes.peek(POLLING)

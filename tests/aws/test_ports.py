@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -328,7 +327,7 @@ class TestJournals:
         ports.journals.append("/", "r", "next", {}, NOW + 1)
         assert ports.journals.entry("/", "r", "k") == entry
         assert ports.journals.entry("/", "r", "other") is None
-        rewritten = replace(entry, body={"n": [1.5, None]})
+        rewritten = entry._replace(body={"n": [1.5, None]})
         assert ports.journals.rewrite("/", "r", "k", {"n": 0}, {"n": [1.5, None]}, NOW + 5) == (rewritten, True)
         assert ports.journals.rewrite("/", "r", "k", {"n": 0}, {"n": 2}, NOW + 5) == (rewritten, False), "too late"
         with pytest.raises(JournalExpiredError):

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from unittest import mock
 
@@ -579,7 +579,7 @@ class _Run:
         for minutes in BEATS:
             self._drain()
             with mock.patch.dict("os.environ", environment), _fresh_clients():
-                ports = replace(aws.ports(), now=lambda: aws.now() + minutes * 60_000)  # noqa: B023
+                ports = aws.ports()._replace(now=lambda: aws.now() + minutes * 60_000)  # noqa: B023
                 sio.bind(ports, Recovery(ports, 120, 300))
                 engine = Engine(sio, ping_interval=120, ping_timeout=60)
                 engine.beat(ports.now() + 29_000)

@@ -1,7 +1,6 @@
 """Socket.IO 5: the specification's examples, Node's rules, the habits of clients."""
 
 import math
-from dataclasses import FrozenInstanceError
 from decimal import Decimal
 from typing import Any
 
@@ -194,8 +193,8 @@ def test_pending() -> None:
 
 def test_values_are_frozen() -> None:
     for value in (Packet(CONNECT), decode_header(header_with(1))):
-        with pytest.raises(FrozenInstanceError):
-            setattr(value, value.__slots__[0], None)
+        with pytest.raises(AttributeError):
+            setattr(value, value._fields[0], None)
         assert not hasattr(value, "__dict__")
 
 

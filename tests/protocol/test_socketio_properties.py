@@ -31,12 +31,18 @@ NAMESPACES = st.just("/") | st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters=f",{SEPARATOR}"), max_size=8
 ).map("/{}".format)
 IDS = st.none() | st.integers(0, MAX_ID)
+
+
+def made(*fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Packet]:
+    return st.tuples(*fields).map(lambda values: Packet(*values))
+
+
 PACKETS = st.one_of(
-    st.builds(Packet, st.just(PacketType.CONNECT), NAMESPACES, st.none() | OBJECTS),
-    st.builds(Packet, st.just(PacketType.DISCONNECT), NAMESPACES),
-    st.builds(Packet, st.just(PacketType.CONNECT_ERROR), NAMESPACES, OBJECTS | st.text()),
-    st.builds(Packet, st.just(PacketType.EVENT), NAMESPACES, st.builds(lambda n, a: [n, *a], NAMES, ARGUMENTS), IDS),
-    st.builds(Packet, st.just(PacketType.ACK), NAMESPACES, ARGUMENTS, IDS),
+    made(st.just(PacketType.CONNECT), NAMESPACES, st.none() | OBJECTS),
+    made(st.just(PacketType.DISCONNECT), NAMESPACES),
+    made(st.just(PacketType.CONNECT_ERROR), NAMESPACES, OBJECTS | st.text()),
+    made(st.just(PacketType.EVENT), NAMESPACES, st.builds(lambda n, a: [n, *a], NAMES, ARGUMENTS), IDS),
+    made(st.just(PacketType.ACK), NAMESPACES, ARGUMENTS, IDS),
 )
 
 

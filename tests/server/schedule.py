@@ -7,7 +7,6 @@ with every step, and jumps only when everybody sleeps.
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from server.ports import Ports
@@ -29,7 +28,7 @@ class Schedule:
         self._parked = threading.Semaphore(0)
         self._failures: list[BaseException] = []
         proxies: dict[str, Any] = {name: _Stepping(getattr(world.ports, name), name, self) for name in STEPS}
-        self.ports: Ports = replace(world.ports, sleep=self.sleep, **proxies)
+        self.ports: Ports = world.ports._replace(sleep=self.sleep, **proxies)
 
     def run(self, *actors: Callable[[], None]) -> None:
         threads = [threading.Thread(target=self._act, args=(actor,), daemon=True) for actor in actors]

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -62,7 +62,7 @@ def dies(rig: Rig, calls: int, applied: bool, act: Callable[[Engine], Any]) -> b
     """Have a function do something and die at that call; returns whether it did die."""
     life, world = Life(calls, applied), rig.world
     mortal: dict[str, Any] = {name: _Mortal(getattr(world.ports, name), life) for name in STEPS}
-    ports = replace(world.ports, **mortal)
+    ports = world.ports._replace(**mortal)
     rig.sio.bind(ports, Recovery(ports, 120, 300))
     try:
         act(rig.engine)
