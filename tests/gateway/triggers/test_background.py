@@ -83,15 +83,15 @@ def test_a_message_is_noticed_at_once(started: Started) -> None:
 
 def test_a_group_keeps_its_order_and_groups_run_at_the_same_time(started: Started) -> None:
     for number in range(6):
-        send(started, "left", {"number": number, "seconds": 0.15})
-        send(started, "right", {"number": number, "seconds": 0.15})
+        send(started, "left", {"number": number, "seconds": 0.1})
+        send(started, "right", {"number": number, "seconds": 0.1})
     left, right = (wait_for(started, group, 6, "batch-end") for group in ("left", "right"))
     assert [body["number"] for body in left] == list(range(6))
     assert [body["number"] for body in right] == list(range(6))
 
 
 def test_what_failed_comes_back_after_its_visibility_timeout_and_in_order(started: Started) -> None:
-    send(started, "again", {"number": 0, "seconds": 1})
+    send(started, "again", {"number": 0, "seconds": 0.5})
     send(started, "again", *({"number": number, "fail": "once" if number == 1 else ""} for number in range(1, 4)))
     found = wait_for(started, "again", 7, "batch-end")
     # 0 alone, then 1 to 3 of which 1 fails and so all do, then the three again.
