@@ -2,7 +2,7 @@
 
 `run` lets one seed happen, and returns what is not as docs/chat.md has it. From a shell, for many seeds:
 
-    python -m tests.e2e.soak 100 140 --ingest direct
+    PYTHONPATH=src python -m tests.e2e.soak 100 140 --ingest direct
 """
 
 import argparse

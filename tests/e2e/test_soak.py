@@ -1,6 +1,7 @@
 """Several kinds of things go wrong at once: what people say in a room is in its history, and comes to everybody, once.
 
-`tests/e2e/soak.py` says what is looked at; a seed that fails is run again by `python -m tests.e2e.soak 7 8`.
+`tests/e2e/soak.py` says what is looked at. A seed that fails is run again by
+`PYTHONPATH=src python -m tests.e2e.soak 7 8`.
 """
 
 from collections.abc import Iterator
