@@ -168,8 +168,8 @@ def test_the_next_gateway_starts_in_less_than_a_second(template: Path) -> None:
         endpoint = first.running.aws.endpoint
     began = time.monotonic()
     with Gateway(template) as second:
-        # Half of it in peace: the machine may be busy with other tests.
-        assert time.monotonic() - began < 2
+        # A fourth of it in peace: the machine may be busy with other tests.
+        assert time.monotonic() - began < 4
         assert second.running.aws is not None
         assert second.running.aws.endpoint == endpoint
         assert second.table("Table").items == []

@@ -59,13 +59,13 @@ def test_frames_keep_their_order(started: Started) -> None:
 
 def test_connections_do_not_wait_for_each_other(started: Started) -> None:
     with queued(started) as slow, queued(started) as quick:
-        slow.send('{"seconds": 1.5}')
+        slow.send('{"seconds": 2.5}')
         slow.send("behind")
         began = time.monotonic()
         quick.send("at once")
         assert answers(quick, 1)[0][2] == "at once"
-        assert time.monotonic() - began < 1
-        assert [text for _, _, text in answers(slow, 2)] == ['{"seconds": 1.5}', "behind"]
+        assert time.monotonic() - began < 2.4
+        assert [text for _, _, text in answers(slow, 2)] == ['{"seconds": 2.5}', "behind"]
 
 
 def test_what_failed_comes_back_before_its_successors(started: Started) -> None:
@@ -250,12 +250,12 @@ def test_groups_of_one_queue_run_at_the_same_time(started: Started) -> None:
     for group in ("first of two", "second of two"):
         started.client("sqs").send_message(
             QueueUrl=f"{started.aws}/123456789012/local-Queue.fifo",
-            MessageBody=json.dumps({"group": group, "seconds": 1.5}),
+            MessageBody=json.dumps({"group": group, "seconds": 2.5}),
             MessageGroupId=group.replace(" ", "-"),
         )
     for group in ("first-of-two", "second-of-two"):
         wait_for(started, group, 1, "batch-end")
-    assert time.monotonic() - began < 2.9
+    assert time.monotonic() - began < 4.9
 
 
 def test_what_is_wrong_with_one_message_refuses_no_other(sqs: Any) -> None:
