@@ -1,4 +1,4 @@
-"""The gateway in its three guises, and a browser."""
+"""The gateway in its three guises, and the browsers."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.e2e.clients.firefox import FIREFOX, Firefox
+from tests.e2e.clients.webkit import WEBKIT, WebKit
 from tests.e2e.people import Visitor
 from tests.e2e.processes import ROOT, Gateway
 from tests.e2e.stage import Server, serving
@@ -72,6 +74,22 @@ def browser(chromium: Browser) -> Iterator[Browser]:
     yield chromium
     for context in chromium.contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    if FIREFOX is None:
+        pytest.skip("no Firefox: sudo apt-get install firefox-esr")
+    with Firefox(tmp_path_factory.mktemp("firefox")) as firefox:
+        yield firefox
+
+
+@pytest.fixture(scope="module")
+def webkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebKit]:
+    if not WEBKIT:
+        pytest.skip("no WebKit: sudo apt-get install webkit2gtk-driver xvfb")
+    with WebKit(tmp_path_factory.mktemp("webkit")) as webkit:
+        yield webkit
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from chat.terminal.errors import RoomError
 from chat.terminal.files import CHUNK, File
 from chat.terminal.messages import Message
 from chat.terminal.room import Room
-from tests.e2e.clients.firefox import FIREFOX, Firefox
-from tests.e2e.clients.webkit import WEBKIT, WebKit
+from tests.e2e.clients.firefox import Firefox
+from tests.e2e.clients.webkit import WebKit
 from tests.e2e.processes import ROOT, Gateway, until
 from tests.e2e.test_terminal import cut_all
 
@@ -177,22 +177,6 @@ def created(gateway: Gateway, **options: Any) -> tuple[str, str]:
 @pytest.fixture
 def gateway(one_origin: Gateway) -> Gateway:
     return one_origin
-
-
-@pytest.fixture(scope="module")
-def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
-    if FIREFOX is None:
-        pytest.skip("no Firefox: sudo apt-get install firefox-esr")
-    with Firefox(tmp_path_factory.mktemp("firefox")) as firefox:
-        yield firefox
-
-
-@pytest.fixture(scope="module")
-def webkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebKit]:
-    if not WEBKIT:
-        pytest.skip("no WebKit: sudo apt-get install webkit2gtk-driver xvfb")
-    with WebKit(tmp_path_factory.mktemp("webkit")) as webkit:
-        yield webkit
 
 
 @pytest.fixture(params=["firefox", "webkit"])

@@ -16,8 +16,8 @@ from unittest.mock import ANY
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.e2e.clients.firefox import FIREFOX, Firefox
-from tests.e2e.clients.webkit import WEBKIT, WebKit
+from tests.e2e.clients.firefox import Firefox
+from tests.e2e.clients.webkit import WebKit
 from tests.e2e.processes import ROOT, Gateway, Process
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(120)]
@@ -158,22 +158,6 @@ def ordered(request: pytest.FixtureRequest) -> Iterator[Troupe]:
 def direct(request: pytest.FixtureRequest) -> Iterator[Troupe]:
     with troupe(request, "direct") as those:
         yield those
-
-
-@pytest.fixture(scope="module")
-def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
-    if FIREFOX is None:
-        pytest.skip("no Firefox: sudo apt-get install firefox-esr")
-    with Firefox(tmp_path_factory.mktemp("firefox")) as firefox:
-        yield firefox
-
-
-@pytest.fixture(scope="module")
-def webkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebKit]:
-    if not WEBKIT:
-        pytest.skip("no WebKit: sudo apt-get install webkit2gtk-driver xvfb")
-    with WebKit(tmp_path_factory.mktemp("webkit")) as webkit:
-        yield webkit
 
 
 @pytest.fixture

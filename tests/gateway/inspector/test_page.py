@@ -4,18 +4,17 @@ import asyncio
 import re
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.e2e.clients.firefox import FIREFOX, Firefox
-from tests.e2e.conftest import browser, chromium
+from tests.e2e.clients.firefox import Firefox
+from tests.e2e.conftest import browser, chromium, firefox
 from tests.gateway.conftest import Started
 
-__all__ = ["browser", "chromium"]
+__all__ = ["browser", "chromium", "firefox"]
 
 pytestmark = pytest.mark.browser
 MANY = 1000
@@ -130,9 +129,7 @@ def test_tables_and_an_event_by_hand(inspected: Started, page: Page) -> None:
     expect(page.locator("#bill-lines")).to_contain_text("What this would cost on AWS")
 
 
-def test_it_works_in_firefox(inspected: Started, tmp_path: Path) -> None:
-    if FIREFOX is None:
-        pytest.skip("no Firefox: sudo apt-get install firefox-esr")
+def test_it_works_in_firefox(inspected: Started, firefox: Firefox) -> None:
     wait = """async (selector, wanted) => {
         for (;;) {
             const found = [...document.querySelectorAll(selector)].find((one) => one.textContent.includes(wanted));
@@ -140,7 +137,7 @@ def test_it_works_in_firefox(inspected: Started, tmp_path: Path) -> None:
             await new Promise((done) => setTimeout(done, 20));
         }
     }"""
-    with Firefox(tmp_path) as firefox, inspected.connect() as client:
+    with inspected.connect() as client:
         firefox.open(f"{inspected.url}/_gateway/")
         assert firefox.evaluate(wait, "#state", "live") == "live"
         client.send("post to Firefox")
