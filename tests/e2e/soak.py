@@ -219,11 +219,22 @@ class Python:
         self.heard: list[list[Any]] = []
         self.sid = ""
         self.client = socketio.Client(reconnection_delay=0.2, reconnection_delay_max=1)
-        self.client.eio.queue = _Sent()
+        self._renew(self.client.eio)
         self._end = in_order(self.client)
         self.client.on("*", lambda *event: self.heard.append(list(event)))
         self.client.on("connect", self._connected)
         self.client.connect(url, transports=list(transports), wait_timeout=10, retry=True)
+
+    @staticmethod
+    def _renew(engine: Any) -> None:
+        """Give each connection a queue of its own: a None that nobody took would end the next one's sending at once."""
+        connect = engine.connect
+
+        def anew(*arguments: Any, **options: Any) -> Any:
+            engine.queue = _Sent()
+            return connect(*arguments, **options)
+
+        engine.connect = anew
 
     def _connected(self) -> None:
         self.sid = self.client.get_sid()
