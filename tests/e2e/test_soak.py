@@ -13,16 +13,13 @@ from tests.e2e import soak
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.alone,
+    pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # of the clients, when a connection is lost
 ]
 
-SHORT = {"ordered": 24, "direct": 31}
-"""Seeds that take a few seconds: killed, late and lost; cut, with answers lost."""
 
-
-@pytest.fixture(scope="module", params=SHORT)
+@pytest.fixture(scope="module", params=["ordered", "direct"])
 def ingest(request: pytest.FixtureRequest) -> str:
     """How frames come to the functions."""
     ingest: str = request.param
@@ -38,13 +35,8 @@ def started(ingest: str) -> Iterator[Gateway]:
 gateway = emptied("started")
 
 
-def test_a_seed(ingest: str, gateway: Gateway) -> None:
-    outcome = soak.run(gateway, SHORT[ingest], acts=4)
-    assert not outcome.violations, outcome
-
-
-@pytest.mark.slow
+@pytest.mark.usefixtures("ingest")
 @pytest.mark.parametrize("seed", range(100, 109))
-def test_more_seeds(ingest: str, gateway: Gateway, seed: int) -> None:
+def test_a_seed(gateway: Gateway, seed: int) -> None:
     outcome = soak.run(gateway, seed)
     assert not outcome.violations, outcome
