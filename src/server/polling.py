@@ -17,7 +17,7 @@ from server.debug import scope
 from server.dialects import VERSIONS, answer_to, dialect_of
 from server.engine import Engine
 from server.outbox import MARGIN
-from server.ports import Gone, Ports
+from server.ports import Gone, Ports, Unavailable
 from server.reasons import CLIENT_DISCONNECT, TRANSPORT_ERROR
 from server.records import MAX_LETTER, OFFER_LAPSE, Box, Connection, Dialect, Letter, is_session, polling_id
 from server.server import Server
@@ -127,13 +127,21 @@ class Polling:
             if answer is not None:
                 return answer
             self._ports.sleep(next(pauses))
-            box = self._peek(connection_id, poll)
+            box = self._peek(connection_id, poll, box)
 
-    def _peek(self, connection_id: str, poll: str) -> Box | None:
-        """Look into the box, and again with consistency where a stale copy would tell of an end."""
-        box = self._ports.mailboxes.peek(connection_id)
-        if box is None or box.poll != poll:
-            box = self._ports.mailboxes.peek(connection_id, consistent=True)
+    def _peek(self, connection_id: str, poll: str, known: Box | None) -> Box | None:
+        """Look into the box, and again with consistency where a stale copy would tell of an end.
+
+        Where nothing is to be seen for now, it is as it was `known`: no answer is given that the box does not confirm,
+        and a session is not to end because one of many looks failed.
+        """
+        try:
+            box = self._ports.mailboxes.peek(connection_id)
+            if box is None or box.poll != poll:
+                box = self._ports.mailboxes.peek(connection_id, consistent=True)
+        except Unavailable as error:
+            log.warning("%s: a look into its box failed: %s", connection_id, error)
+            return known
         return box
 
     def _await_overlap(self, connection_id: str) -> Box | None:

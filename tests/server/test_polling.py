@@ -8,6 +8,7 @@ import pytest
 
 from protocol.engineio import SEPARATOR
 from server.polling import MAX_PAYLOAD, OVERLAP, EngineError, Polling
+from server.ports import Unavailable
 from server.records import MAX_LETTER, Box
 from tests.server.rig import HANDSHAKE, Poller, Rig
 
@@ -94,6 +95,40 @@ class TestPoll:
         monkeypatch.setattr(rig.world.mailboxes, "peek", counted)
         client.poll()
         assert len(looks) <= 33
+
+    def test_looks_that_fail_do_not_end_the_session(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = Poller(rig, "/")
+        peek, failures = rig.world.mailboxes.peek, iter([True, False, True, True])
+
+        def failing(connection_id: str, *, consistent: bool = False) -> Box | None:
+            if next(failures, False):
+                raise Unavailable("throttled")
+            return peek(connection_id, consistent=consistent)
+
+        def soon() -> None:
+            rig.world.on_sleep = None
+            rig.sio.emit("late", 1)
+
+        monkeypatch.setattr(rig.world.mailboxes, "peek", failing)
+        rig.world.on_sleep = soon
+        assert client.poll() == ['42["late",1]']
+        assert client.poll() == ["6"]
+
+    def test_a_poll_that_can_look_no_more_ends_in_time(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = Poller(rig, "/")
+
+        def failing(*_: Any, **__: Any) -> Any:
+            raise Unavailable("throttled")
+
+        def soon() -> None:
+            rig.world.on_sleep = None
+            rig.sio.emit("late", 1)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(rig.world.mailboxes, "peek", failing)
+            rig.world.on_sleep = soon
+            assert client.poll() == ["6"]
+        assert client.poll() == ['42["late",1]']
 
     def test_an_answer_has_at_most_sixteen_packets(self, rig: Rig) -> None:
         client = Poller(rig, "/")
