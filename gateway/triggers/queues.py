@@ -234,12 +234,17 @@ class Poller:
         return json.loads(await self._submit(self.spec.function, json.dumps(event).encode(), batch[0]["MessageId"]))
 
     async def _delete(self, messages: Sequence[Message]) -> bool:
+        deleting = object()
+        # What is handled must not come back because the clock is turned in the very moment before it is deleted.
+        self._clock.hold(deleting)
         try:
             if messages:
                 await self._queue.delete(messages)
         except Exception as error:
             self._note(f"{self.spec.logical_id}: cannot delete messages: {error}")
             return False
+        finally:
+            self._clock.release(deleting)
         return True
 
 

@@ -125,6 +125,26 @@ async def test_partial_batch_responses(answer: Any, deleted: list[str]) -> None:
     assert handled(messages, answer, partial=False) == messages
 
 
+async def test_a_turn_of_the_clock_waits_until_what_was_handled_is_deleted() -> None:
+    queue, deletes = Queue(message(1)), asyncio.Event()
+    delete = queue.delete
+
+    async def slowly(messages: Sequence[Message]) -> None:
+        await deletes.wait()
+        await delete(messages)
+
+    queue.delete = slowly  # type: ignore[method-assign]
+    async with Run(queue) as run:
+        await run.until(1)
+        run.results[0].set_result(b"null")
+        turning = asyncio.create_task(run.clock.turn(60))
+        await run.settle()
+        assert not turning.done()
+        deletes.set()
+        await turning
+        assert queue.deleted == ["1"]
+
+
 async def test_what_was_handled_is_deleted() -> None:
     queue = Queue(message(1), message(2))
     async with Run(queue) as run:
