@@ -208,6 +208,16 @@ async def run(make: Callable[..., Any], url: str, options: dict[str, Any]) -> No
         await done(person.client.disconnect())
 
 
+async def disrupt(star: Person, friend: Person) -> None:
+    """Break a client's connection under it."""
+    engine = star.client.eio
+    if engine.current_transport == "websocket":
+        await done(getattr(engine.ws, "abort", engine.ws.close)())
+        return
+    engine.base_url = NOWHERE
+    await friend.call("say", star.sid, "wake")  # so that the request that waits has its answer
+
+
 def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Tell of what went wrong, but for what the client left open."""
     if not context["message"].startswith(UNCLOSED):
@@ -219,16 +229,6 @@ async def main(client: str, url: str, options: str) -> None:
     warnings.filterwarnings("ignore", UNCLOSED, ResourceWarning)
     asyncio.get_running_loop().set_exception_handler(complain)
     await run(kinds[client], url, json.loads(options))
-
-
-async def disrupt(star: Person, friend: Person) -> None:
-    """Break a client's connection under it."""
-    engine = star.client.eio
-    if engine.current_transport == "websocket":
-        await done(getattr(engine.ws, "abort", engine.ws.close)())
-        return
-    engine.base_url = NOWHERE
-    await friend.call("say", star.sid, "wake")  # so that the request that waits has its answer
 
 
 if __name__ == "__main__":
