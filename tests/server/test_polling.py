@@ -24,6 +24,16 @@ def refusal(call: Callable[[], Any]) -> tuple[int, int]:
     return error.value.status, error.value.code
 
 
+def emit_while_it_waits(rig: Rig) -> None:
+    """Emit an event once the next poll has looked in vain, and sleeps."""
+
+    def soon() -> None:
+        rig.world.on_sleep = None
+        rig.sio.emit("late", 1)
+
+    rig.world.on_sleep = soon
+
+
 class TestHandshake:
     def test_the_open_packet(self, rig: Rig) -> None:
         client = Poller(rig)
@@ -105,12 +115,8 @@ class TestPoll:
                 raise Unavailable("throttled")
             return peek(connection_id, consistent=consistent)
 
-        def soon() -> None:
-            rig.world.on_sleep = None
-            rig.sio.emit("late", 1)
-
         monkeypatch.setattr(rig.world.mailboxes, "peek", failing)
-        rig.world.on_sleep = soon
+        emit_while_it_waits(rig)
         assert client.poll() == ['42["late",1]']
         assert client.poll() == ["6"]
 
@@ -120,13 +126,9 @@ class TestPoll:
         def failing(*_: Any, **__: Any) -> Any:
             raise Unavailable("throttled")
 
-        def soon() -> None:
-            rig.world.on_sleep = None
-            rig.sio.emit("late", 1)
-
         with monkeypatch.context() as patch:
             patch.setattr(rig.world.mailboxes, "peek", failing)
-            rig.world.on_sleep = soon
+            emit_while_it_waits(rig)
             assert client.poll() == ["6"]
         assert client.poll() == ['42["late",1]']
 
